@@ -1,0 +1,1 @@
+"""The devices that come with the package, one module each."""

@@ -1,0 +1,1 @@
+"""Bytes and text to `Message` and back, one module a format."""

@@ -1,0 +1,1 @@
+"""Keys, signatures, and the formats that are signed, over plain bytes."""

@@ -1,0 +1,1 @@
+"""HTTP: the server's front door, and the client."""

@@ -1,0 +1,1 @@
+"""The long-lived tasks that a node owns."""

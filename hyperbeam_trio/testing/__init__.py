@@ -1,0 +1,1 @@
+"""What authors of stores, devices and codecs test with."""

@@ -1,0 +1,1 @@
+"""The store backends that come with the package, one module each."""
