@@ -1,4 +1,4 @@
-"""The one exception tree: whose fault it is, its HTTP status, and what to do about it (spec/03 §13).
+"""The one exception tree: whose fault it is, its HTTP status, what to do (spec/03 §13).
 
 Every class knows its default HTTP status. `details` are further public keys of the error's message
 (`unavailable`, `commitment`, …); they hold binaries, text and numbers only, never options or keys.
@@ -45,7 +45,7 @@ class BadRequest(HyperbeamError, ValueError):
 
 
 class PathError(BadRequest):
-    """A HyperPATH that does not parse; `details` has `path` and `at` (byte offset) (spec/03 §14)."""
+    """A HyperPATH that does not parse; `details` has `path` and `at`, an offset (spec/03 §14)."""
 
 
 class InvalidCommitment(BadRequest):

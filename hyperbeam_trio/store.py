@@ -142,8 +142,7 @@ async def open_stores(specs: Sequence[StoreSpec | str]) -> Store:
         raise ConfigError("store: at least one store is needed, such as 'lmdb:./data'.")
     if len(specs) == 1:
         return await open_store(specs[0])
-    uris = [spec if isinstance(spec, str) else spec for spec in specs]
-    return await store_class("tiered").open("", {"tiers": uris})
+    return await store_class("tiered").open("", {"tiers": list(specs)})
 
 
 def check_key(key: str) -> bytes:

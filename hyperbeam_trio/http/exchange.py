@@ -16,7 +16,7 @@ class BodyReader(Protocol):
     """The request's body as it arrives; the door enforces limits and deadlines."""
 
     async def read(self, limit: int) -> bytes:
-        """The whole body; `TooLarge` (413) above `limit` bytes, without buffering more than that."""
+        """The whole body; `TooLarge` (413) above `limit` bytes, which is also what is buffered."""
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
