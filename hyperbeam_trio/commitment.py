@@ -1,0 +1,90 @@
+"""A commitment: who vouches for which keys of a message, and how to check it (spec/02 §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.message import Message, Value
+
+_NOTHING: Mapping[str, Value] = MappingProxyType({})
+
+_OWN_FIELDS = frozenset(
+    {"commitment-device", "type", "keyid", "committer", "signature", "committed", "bundle"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the wire said, kept so that a signature can be checked without rebuilding it.
+
+    httpsig: `base` is the signature base over the literal received values in the received order.
+    ans104: `item` is the whole signed item. Neither ever leaves the process as a key.
+    """
+
+    base: bytes | None = None
+    item: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """One entry of `commitments`.
+
+    `id` 43 characters; `signature` raw bytes; `committed` message keys without `+link`; `committer`
+    an address, present exactly when the commitment is signed; `bundle` as in the field of that
+    name, `None` when it is absent; `extra` every other field (`tag`, `created`, `original-tags` …).
+    """
+
+    id: str
+    device: str
+    type: str
+    signature: bytes
+    committed: tuple[str, ...]
+    keyid: str | None = None
+    committer: str | None = None
+    bundle: bool | None = None
+    extra: Mapping[str, Value] = field(default=_NOTHING)
+    evidence: Evidence | None = field(default=None, compare=False, repr=False)
+
+    def to_message(self) -> Message:
+        """The commitment as a message, as it stands under `commitments/<id>`."""
+        from hyperbeam_trio.crypto.encoding import b64url_encode
+
+        items: dict[str, Value] = dict(self.extra)
+        items["commitment-device"] = self.device.encode()
+        items["type"] = self.type.encode()
+        items["signature"] = b64url_encode(self.signature).encode()
+        items["committed"] = [key.encode() for key in self.committed]
+        if self.keyid is not None:
+            items["keyid"] = self.keyid.encode()
+        if self.committer is not None:
+            items["committer"] = self.committer.encode()
+        if self.bundle is not None:
+            items["bundle"] = b"true" if self.bundle else b"false"
+        return Message.of(items)
+
+    @classmethod
+    def from_message(cls, id: str, message: Message) -> Commitment:
+        """The reverse; `BadRequest` names what is missing or malformed."""
+        from hyperbeam_trio.crypto.encoding import b64url_decode
+
+        committed = message.list("committed", [])
+        if not all(isinstance(key, bytes) for key in committed):
+            raise BadRequest(f"Commitment {id}: 'committed' should be a list of key names.")
+        return cls(
+            id=id,
+            device=message.text("commitment-device"),
+            type=message.text("type", ""),
+            signature=b64url_decode(message.text("signature")),
+            committed=tuple(key.decode() for key in committed if isinstance(key, bytes)),
+            keyid=message.text("keyid", None),
+            committer=message.text("committer", None),
+            bundle=message.bool("bundle", None),
+            extra=MappingProxyType({k: v for k, v in message.items() if k not in _OWN_FIELDS}),
+        )
+
+    def with_evidence(self, evidence: Evidence) -> Commitment:
+        """The same commitment with what the wire said."""
+        return replace(self, evidence=evidence)
