@@ -1,0 +1,216 @@
+"""A Handler as one plain ASGI 3 application, with applications for pages mounted beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from hyperbeam_trio.errors import BadRequest, TooLarge
+from hyperbeam_trio.http.exchange import Handler, HttpRequest, HttpResponse
+from hyperbeam_trio.http.lifespan import running_lifespans
+from hyperbeam_trio.http.limits import Limits
+from hyperbeam_trio.http.patience import Patience
+from hyperbeam_trio.http.request import refuse_head, to_origin_form
+from hyperbeam_trio.http.response import answer, busy, close_parts, has_body, refusal
+from hyperbeam_trio.http.traffic import Traffic
+
+Scope = MutableMapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """An ASGI application for all request targets that start with one of `prefixes`."""
+
+    prefixes: tuple[bytes, ...]
+    app: AsgiApp
+
+
+def mounted(mounts: Sequence[Mount], target: bytes) -> AsgiApp | None:
+    """The first mounted application whose prefix fits `target`."""
+    for mount in mounts:
+        if target.startswith(mount.prefixes):
+            return mount.app
+    return None
+
+
+class AsgiBody:
+    """A `BodyReader` over ASGI's `receive`, within the limits of size and patience."""
+
+    def __init__(self, receive: Receive, limits: Limits) -> None:
+        self._receive = receive
+        self._patience = Patience(limits)
+        self._bound = limits.body_bytes
+        self._received = 0
+        self.ended = False
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, at most `limit` bytes."""
+        parts = []
+        while part := await self._next(limit):
+            parts.append(part)
+        return b"".join(parts)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body in parts as they arrive."""
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        part = await self._next(self._bound)
+        if not part:
+            raise StopAsyncIteration
+        return part
+
+    async def _next(self, limit: int) -> bytes:
+        while not self.ended:
+            event = await self._wait()
+            part = bytes(event.get("body", b""))
+            self._received += len(part)
+            if self._received > min(limit, self._bound):
+                raise TooLarge(f"The body is longer than {min(limit, self._bound)} bytes.")
+            if part:
+                return part
+        return b""
+
+    async def _wait(self) -> Event:
+        with trio.move_on_at(self._patience.begin_wait()) as scope:
+            event = await self._receive()
+            self._patience.end_wait(len(event.get("body", b"")))
+        if scope.cancelled_caught:
+            raise BadRequest("The body came too slowly.", status=408)
+        if event["type"] == "http.disconnect":
+            self.ended = True
+            raise BadRequest("The connection ended within the body.")
+        self.ended = not event.get("more_body", False)
+        return event
+
+    async def discard(self) -> None:
+        """Swallow what is left: hypercorn stalls on a queue that nobody empties."""
+        while not self.ended:
+            event = await self._receive()
+            self.ended = event["type"] == "http.disconnect" or not event.get("more_body", False)
+
+
+class AsgiApplication:
+    """`handler`, and `mounts` before it, for any ASGI server that runs on Trio.
+
+    A websocket that no mount takes is answered 400. `traffic` counts the requests in flight; a
+    server that counts connections in the same object passes it in.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits | None = None,
+        mounts: Sequence[Mount] = (),
+        traffic: Traffic | None = None,
+    ) -> None:
+        self._handler = handler
+        self._limits = limits or Limits()
+        self._mounts = mounts
+        self._traffic = traffic or Traffic(self._limits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._lifespan(receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = refuse_head(scope["method"], scope["headers"], self._limits)
+        if refused is None and not self._traffic.begin_request():
+            refused = busy(self._limits.retry_after)
+        body = AsgiBody(receive, self._limits)
+        if refused is not None:
+            await send_response(scope["method"], refused, send)
+        else:
+            await self._admitted(scope, body, receive, send)
+        await body.discard()
+
+    async def _admitted(self, scope: Scope, body: AsgiBody, receive: Receive, send: Send) -> None:
+        try:
+            app = mounted(self._mounts, scope["raw_path"])
+            if app is None:
+                response = await answer(self._handler, to_request(scope, body))
+                await send_response(scope["method"], response, send)
+            else:
+                body.ended = True
+                await app(scope, receive, send)
+        finally:
+            self._traffic.end_request()
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = mounted(self._mounts, scope["raw_path"])
+        if app is not None:
+            await app(scope, receive, send)
+            return
+        await receive()
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        response = refusal(400, "There is no websocket here.")
+        body = {"type": "websocket.http.response.body", "body": response.body}
+        await send({"type": "websocket.http.response.start", **_start(response, "GET")})
+        await send(body)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with running_lifespans([mount.app for mount in self._mounts]):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def to_request(scope: Scope, body: AsgiBody) -> HttpRequest:
+    """An ASGI scope as a request of ours."""
+    query = scope["query_string"]
+    target = scope["raw_path"] + (b"?" + query if query else b"")
+    target, headers = to_origin_form(target, scope["headers"])
+    return HttpRequest(
+        method=scope["method"],
+        target=target,
+        headers=headers,
+        body=body,
+        peer=scope["client"],
+        http_version=scope["http_version"],
+        scheme=scope["scheme"],
+    )
+
+
+def _start(response: HttpResponse, method: str) -> dict[str, Any]:
+    headers = list(response.headers)
+    if isinstance(response.body, bytes) and response.status >= 200 and response.status != 204:
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    return {"status": response.status, "headers": headers}
+
+
+async def send_response(method: str, response: HttpResponse, send: Send) -> None:
+    """Send `response`, whose headers were checked, as ASGI events."""
+    await send({"type": "http.response.start", **_start(response, method)})
+    if not has_body(method, response.status):
+        await close_parts(response.body)
+    elif isinstance(response.body, bytes):
+        await send({"type": "http.response.body", "body": response.body})
+        return
+    else:
+        await _send_parts(response.body, send)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_parts(body: AsyncIterator[bytes], send: Send) -> None:
+    try:
+        async for part in body:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    finally:
+        await close_parts(body)

@@ -1,0 +1,70 @@
+"""One connection in hypercorn's hands (spec/09 §2.3, §2.5, §2.6).
+
+hypercorn's `TCPServer` and its contexts are internals; the version is pinned in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Event
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
+
+from hyperbeam_trio.http.limits import Limits
+
+log = logging.getLogger("hyperbeam_trio.http")
+
+_UNBOUNDED = 1 << 62
+
+
+class _Server(TCPServer):
+    async def protocol_send(self, event: Event) -> None:
+        # h2 sizes its header decoder before hypercorn tells it the limit. Its first send, the
+        # settings frame, comes before any header is decoded.
+        protocol = self.protocol.protocol
+        if isinstance(protocol, H2Protocol):
+            decoder = protocol.connection.decoder
+            decoder.max_header_list_size = self.config.h2_max_header_list_size
+        await super().protocol_send(event)
+
+
+class Hypercorn:
+    """Serves single connections with hypercorn; a fault ends its own connection only."""
+
+    def __init__(self, app: Any, limits: Limits) -> None:
+        self._app = ASGIWrapper(cast(ASGIFramework, app))
+        self._config = to_config(limits)
+        self._context = WorkerContext(None)
+
+    async def serve_stream(self, stream: trio.abc.Stream) -> None:
+        """Serve what comes over `stream`, a `DoorStream` or a `trio.SSLStream` over one."""
+        try:
+            await _Server(self._app, self._config, self._context, {}, cast(Any, stream)).run()
+        except* Exception:
+            log.warning("a connection failed in hypercorn", exc_info=True)
+
+    async def drain(self) -> None:
+        """Let idle connections end, and the others after the answer that they are at."""
+        await self._context.terminated.set()
+
+
+def to_config(limits: Limits) -> Config:
+    """hypercorn's settings with limits that fit this protocol."""
+    config = Config()
+    config.h11_max_incomplete_size = limits.head_bytes
+    config.h2_max_header_list_size = limits.head_bytes
+    config.keep_alive_max_requests = _UNBOUNDED
+    config.keep_alive_timeout = limits.idle_seconds
+    config.graceful_timeout = limits.grace_seconds
+    config.ssl_handshake_timeout = limits.handshake_seconds
+    config.include_server_header = False
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hyperbeam_trio.http.hypercorn")
+    return config

@@ -1,0 +1,84 @@
+"""What goes out: headers that may be sent, and the door's own small answers (spec/07 §3.4)."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator, Sequence
+
+from hyperbeam_trio.errors import HyperbeamError, NodeError
+from hyperbeam_trio.http.exchange import Handler, Header, HttpRequest, HttpResponse
+
+log = logging.getLogger("hyperbeam_trio.http")
+
+FRAMING = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"date",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers that the door writes itself; a handler's are dropped."""
+
+CORS: tuple[Header, ...] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
+)
+
+_is_name = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+_unsendable = re.compile(rb"[\r\n\0]").search
+
+
+def sendable_headers(headers: Sequence[Header]) -> list[Header]:
+    """`headers` without framing; `NodeError` for a name or value that must not be sent."""
+    kept = [header for header in headers if header[0] not in FRAMING]
+    for name, value in kept:
+        if _is_name(name) is None:
+            raise NodeError(f"The answer has a header named {name[:80]!r}, which HTTP can't carry.")
+        if _unsendable(value) is not None:
+            raise NodeError(f"The answer's header {name!r} holds a line break or a zero byte.")
+    return kept
+
+
+def refusal(status: int, text: str, *headers: Header) -> HttpResponse:
+    """A small `text/plain` answer of the door itself, which pages of any origin may read."""
+    content = ((b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store"))
+    return HttpResponse(status, [*content, *CORS, *headers], text.encode() + b"\n")
+
+
+def busy(retry_after: int, text: str = "The node is busy.") -> HttpResponse:
+    """503: come back in `retry_after` seconds."""
+    return refusal(503, text, (b"retry-after", b"%d" % retry_after))
+
+
+async def answer(handler: Handler, request: HttpRequest) -> HttpResponse:
+    """The handler's response with checked headers; an exception becomes a small answer."""
+    try:
+        response = await handler(request)
+        response.headers = sendable_headers(response.headers)
+    except HyperbeamError as error:
+        log.warning("%s %r: %s", request.method, request.target[:200], error.text)
+        return refusal(error.status, error.text)
+    except Exception:
+        log.exception("the handler failed at %s %r", request.method, request.target[:200])
+        return refusal(500, "The node failed at this request.")
+    return response
+
+
+def has_body(method: str, status: int) -> bool:
+    """Whether an answer carries content (RFC 9110 §6.4.1)."""
+    return method != "HEAD" and status >= 200 and status != 204 and status != 304
+
+
+async def close_parts(body: bytes | AsyncIterator[bytes]) -> None:
+    """Let an unfinished streamed body end now, where it can."""
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()
