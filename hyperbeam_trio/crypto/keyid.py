@@ -1,0 +1,125 @@
+"""Keyids of httpsig commitments, and checking a signature under one (spec/02 §6)."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal, TypeAlias
+
+from hyperbeam_trio.crypto import ed25519
+from hyperbeam_trio.crypto.encoding import from_base64, hash_id, to_base64
+from hyperbeam_trio.errors import BadRequest
+
+Scheme: TypeAlias = Literal["publickey", "ed25519", "constant", "secret", "unknown"]
+
+RSA_PSS_SHA512: Final = "rsa-pss-sha512"
+RSA_PSS_SHA256: Final = "rsa-pss-sha256"
+ED25519: Final = "ed25519"
+HMAC_SHA256: Final = "hmac-sha256"
+CONSTANT_AO: Final = "constant:ao"
+
+
+@dataclass(frozen=True, slots=True)
+class Keyid:
+    """A keyid, read.
+
+    `key` is the public key (RSA modulus, Ed25519 key) or, for `constant`, the HMAC key; it is
+    empty for `secret`, whose key only the request knows, and `unknown`. `committer` is the
+    address that the keyid implies, if it implies one.
+    """
+
+    text: str
+    scheme: Scheme
+    key: bytes
+    committer: str | None
+
+    @classmethod
+    def parse(cls, text: str, algorithm: str) -> Keyid:
+        """Read a keyid; `algorithm` decides the scheme of one without a prefix.
+
+        Both base64 alphabets are accepted. Never raises: what can't be read is `unknown`, and
+        verifies nothing.
+        """
+        return _parse(text, algorithm)
+
+
+def rsa_keyid(modulus: bytes) -> str:
+    """The keyid of an RSA key, given its modulus."""
+    return "publickey:" + to_base64(modulus)
+
+
+def ed25519_keyid(public: bytes) -> str:
+    """The keyid of an Ed25519 key (spec decision 6)."""
+    return "ed25519:" + to_base64(public)
+
+
+def secret_keyid(secret: bytes) -> str:
+    """The keyid of an HMAC secret: it tells who knows the secret, not what it is."""
+    return "secret:" + hash_id(secret)
+
+
+def hmac_sha256(key: bytes, base: bytes) -> bytes:
+    """HMAC-SHA256 of `base`: the signature, and the id, of an unsigned commitment."""
+    return hmac.digest(key, base, "sha256")
+
+
+def verify_signature(
+    algorithm: str, keyid: Keyid, base: bytes, signature: bytes, secret: bytes | None = None
+) -> bool:
+    """Whether `signature` over `base` holds under `keyid`.
+
+    `algorithm` is `rsa-pss-sha512`, `rsa-pss-sha256`, `ed25519` or `hmac-sha256`; a keyid that
+    does not belong to it verifies nothing. `secret` is the HMAC key of a `secret:` keyid, and
+    has to be the one that the keyid names.
+    """
+    if algorithm == HMAC_SHA256:
+        key = _hmac_key(keyid, secret)
+        return key is not None and hmac.compare_digest(hmac_sha256(key, base), signature)
+    if algorithm == ED25519:
+        return keyid.scheme == "ed25519" and ed25519.verify(keyid.key, signature, base)
+    if algorithm in (RSA_PSS_SHA512, RSA_PSS_SHA256) and keyid.scheme == "publickey":
+        from hyperbeam_trio.crypto import rsa
+
+        return rsa.verify(algorithm, keyid.key, signature, base)
+    return False
+
+
+def _hmac_key(keyid: Keyid, secret: bytes | None) -> bytes | None:
+    if keyid.scheme == "constant":
+        return keyid.key
+    if keyid.scheme != "secret" or secret is None:
+        return None
+    named = hmac.compare_digest(secret_keyid(secret).encode(), keyid.text.encode())
+    return secret if named else None
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str, algorithm: str) -> Keyid:
+    prefix, colon, rest = text.partition(":")
+    scheme = prefix if colon else _default_scheme(algorithm)
+    material = rest if colon else text
+    if scheme == "constant":
+        return Keyid(text, "constant", text.encode(), None)
+    if scheme == "secret":
+        return Keyid(text, "secret", b"", rest)
+    if scheme in ("publickey", "ed25519"):
+        return _public(text, scheme, material)
+    return Keyid(text, "unknown", b"", None)
+
+
+def _default_scheme(algorithm: str) -> str:
+    if algorithm == HMAC_SHA256:
+        return "constant"
+    return "ed25519" if algorithm == ED25519 else "publickey"
+
+
+def _public(text: str, scheme: str, material: str) -> Keyid:
+    try:
+        key = from_base64(material, "keyid")
+    except BadRequest:
+        return Keyid(text, "unknown", b"", None)
+    if not key:
+        return Keyid(text, "unknown", b"", None)
+    known: Scheme = "ed25519" if scheme == "ed25519" else "publickey"
+    return Keyid(text, known, key, hash_id(key))
