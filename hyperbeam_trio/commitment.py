@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
 from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import Message, Value
+from hyperbeam_trio.message import Atom, Message, Value, same
 
 _NOTHING: Mapping[str, Value] = MappingProxyType({})
 
@@ -18,14 +19,32 @@ _OWN_FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the wire said, kept so that a signature can be checked without rebuilding it.
+    """What was signed, byte for byte, so that it can be checked without being rebuilt.
 
-    httpsig: `base` is the signature base over the literal received values in the received order.
+    httpsig: `base` is the signature base, over the literal received values in the received order.
     ans104: `item` is the whole signed item. Neither ever leaves the process as a key.
+
+    `values` are the committed keys with the values that those bytes were read as. The evidence
+    speaks for a message that holds these values and for no other: ask `covers` first. A nested
+    message has to be the very object, since its commitments, which `==` ignores, count too.
     """
 
+    values: Mapping[str, Value]
     base: bytes | None = None
     item: bytes | None = None
+
+    def covers(self, message: Message) -> bool:
+        """Whether `message` holds the very values that this evidence is about."""
+        return all(_held(message.get(key, _ABSENT), value) for key, value in self.values.items())
+
+
+_ABSENT = Atom("absent")
+
+
+def _held(value: Value, expected: Value) -> bool:
+    if value is expected:
+        return True
+    return not isinstance(expected, Message | list) and same(value, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +64,15 @@ class Commitment:
     keyid: str | None = None
     committer: str | None = None
     bundle: bool | None = None
-    extra: Mapping[str, Value] = field(default=_NOTHING)
+    extra: Mapping[str, Value] = field(default_factory=lambda: _NOTHING)
     evidence: Evidence | None = field(default=None, compare=False, repr=False)
 
     def to_message(self) -> Message:
         """The commitment as a message, as it stands under `commitments/<id>`."""
-        from hyperbeam_trio.crypto.encoding import b64url_encode
-
         items: dict[str, Value] = dict(self.extra)
         items["commitment-device"] = self.device.encode()
         items["type"] = self.type.encode()
-        items["signature"] = b64url_encode(self.signature).encode()
+        items["signature"] = to_base64url(self.signature).encode()
         items["committed"] = [key.encode() for key in self.committed]
         if self.keyid is not None:
             items["keyid"] = self.keyid.encode()
@@ -68,8 +85,6 @@ class Commitment:
     @classmethod
     def from_message(cls, id: str, message: Message) -> Commitment:
         """The reverse; `BadRequest` names what is missing or malformed."""
-        from hyperbeam_trio.crypto.encoding import b64url_decode
-
         committed = message.list("committed", [])
         if not all(isinstance(key, bytes) for key in committed):
             raise BadRequest(f"Commitment {id}: 'committed' should be a list of key names.")
@@ -77,7 +92,7 @@ class Commitment:
             id=id,
             device=message.text("commitment-device"),
             type=message.text("type", ""),
-            signature=b64url_decode(message.text("signature")),
+            signature=from_base64(message.text("signature"), f"Commitment {id}: signature"),
             committed=tuple(key.decode() for key in committed if isinstance(key, bytes)),
             keyid=message.text("keyid", None),
             committer=message.text("committer", None),
@@ -86,5 +101,5 @@ class Commitment:
         )
 
     def with_evidence(self, evidence: Evidence) -> Commitment:
-        """The same commitment with what the wire said."""
+        """The same commitment with what was signed."""
         return replace(self, evidence=evidence)
