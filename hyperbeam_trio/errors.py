@@ -161,6 +161,13 @@ class NodeError(HyperbeamError):
     status = 500
 
 
+class StateLost(NodeError):
+    """A state needs something of this process that it no longer has, such as a live guest.
+
+    The resolver then computes the sequence again without looking up what is stored.
+    """
+
+
 class StoreError(NodeError):
     """A store that can't be read or written now (not: that does not have the key)."""
 

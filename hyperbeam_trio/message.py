@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 import immutables
 
 from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.reading import Reading
 
 if TYPE_CHECKING:
     from hyperbeam_trio.commitment import Commitment
@@ -75,7 +76,6 @@ Value: TypeAlias = (
 Plain: TypeAlias = "Value | str | Sequence[Plain] | Mapping[str, Plain]"
 """What constructors accept: values, and the Python literals that stand for them."""
 
-_REQUIRED: Any = object()
 _NO_COMMITMENTS: Mapping[str, Commitment] = MappingProxyType({})
 _NO_PRIVATE: Mapping[str, Any] = MappingProxyType({})
 
@@ -102,7 +102,7 @@ def to_value(plain: Plain) -> Value:
     raise BadRequest(f"A message can't hold a {type(plain).__name__}: {plain!r:.80}")
 
 
-class Message(Mapping[str, Value]):
+class Message(Reading, Mapping[str, Value]):
     """An immutable mapping of text keys to values (see the module)."""
 
     __slots__ = ("_commitments", "_hashpath", "_id", "_items", "_private")
@@ -215,6 +215,7 @@ class Message(Mapping[str, Value]):
         other = self._like()
         other._items = items
         other._id = None
+        other._hashpath = None
         return other
 
     # Commitments.
@@ -255,6 +256,16 @@ class Message(Mapping[str, Value]):
         return other
 
     @property
+    def caller(self) -> Message:
+        """The verified request that this one is a part of, or the message itself.
+
+        A path is spread over several requests; whoever signed the whole is asked for with
+        `request.caller.signers`.
+        """
+        caller: Message | None = self._private.get("caller")
+        return self if caller is None else caller
+
+    @property
     def hashpath(self) -> str | None:
         """How this message was computed, if it was and is known (spec/03 §8)."""
         return self._hashpath
@@ -273,93 +284,6 @@ class Message(Mapping[str, Value]):
         other._private = _NO_PRIVATE
         other._hashpath = None
         return other
-
-    # Reading with an expectation. Each raises `BadRequest` naming key, expectation and value,
-    # or `NotFound`-style `BadRequest` when a required key is absent.
-
-    def int(self, key: str, default: D = _REQUIRED) -> int | D:
-        """An integer; decimal text counts (spec/README decision 7)."""
-        value = self._items.get(key, _REQUIRED)
-        if value is _REQUIRED:
-            return self._absent(key, "an integer", default)
-        if isinstance(value, bool) or not isinstance(value, int):
-            parsed: int = _parse_number(key, value, int, "an integer")
-            return parsed
-        return value
-
-    def float(self, key: str, default: D = _REQUIRED) -> float | D:
-        """A number; decimal text counts."""
-        value = self._items.get(key, _REQUIRED)
-        if value is _REQUIRED:
-            return self._absent(key, "a number", default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            parsed: float = _parse_number(key, value, float, "a number")
-            return parsed
-        return float(value)
-
-    def text(self, key: str, default: D = _REQUIRED) -> str | D:
-        """UTF-8 text; atoms and integers count as their text."""
-        value = self._items.get(key, _REQUIRED)
-        if value is _REQUIRED:
-            return self._absent(key, "text", default)
-        text = as_text(value)
-        if text is None:
-            raise _mismatch(key, "text", value)
-        return text
-
-    def binary(self, key: str, default: D = _REQUIRED) -> bytes | D:
-        """A binary."""
-        value = self._items.get(key, _REQUIRED)
-        if value is _REQUIRED:
-            return self._absent(key, "a binary", default)
-        if not isinstance(value, bytes):
-            raise _mismatch(key, "a binary", value)
-        return value
-
-    def bool(self, key: str, default: D = _REQUIRED) -> bool | D:
-        """`true` or `false`, as an atom or as text."""
-        value = self._items.get(key, _REQUIRED)
-        if value is _REQUIRED:
-            return self._absent(key, "true or false", default)
-        truth = {b"true": True, b"false": False, True: True, False: False}
-        if not isinstance(value, bytes | bool) or value not in truth:
-            raise _mismatch(key, "true or false", value)
-        return truth[value]
-
-    def message(self, key: str, default: D = _REQUIRED) -> Message | D:
-        """A message that is loaded."""
-        value = self._items.get(key, _REQUIRED)
-        if value is _REQUIRED:
-            return self._absent(key, "a message", default)
-        if not isinstance(value, Message):
-            raise _mismatch(key, "a message", value)
-        return value
-
-    def list(self, key: str, default: D = _REQUIRED) -> Sequence[Value] | D:
-        """A list; a message whose keys are exactly 1..n counts as one."""
-        value = self._items.get(key, _REQUIRED)
-        if value is _REQUIRED:
-            return self._absent(key, "a list", default)
-        items = numbered(value) if isinstance(value, Message) else value
-        if not isinstance(items, list):
-            raise _mismatch(key, "a list", value)
-        return items
-
-    def _absent(self, key: str, expected: str, default: D) -> D:
-        if default is _REQUIRED:
-            raise BadRequest(f"Key {key!r} is missing; expected {expected}.")
-        return default
-
-
-def _mismatch(key: str, expected: str, value: Value) -> BadRequest:
-    return BadRequest(f"Key {key!r} should be {expected}, not {describe(value)}.")
-
-
-def _parse_number(key: str, value: Value, kind: type[Any], expected: str) -> Any:
-    try:
-        return kind(value.decode("ascii") if isinstance(value, bytes) else None)
-    except (ValueError, TypeError):
-        raise _mismatch(key, expected, value) from None
 
 
 def _updated(items: Mapping[str, Value], changed: Mapping[str, Value]) -> Mapping[str, Value]:
