@@ -14,7 +14,7 @@ from hyperbeam_trio.http.lifespan import running_lifespans
 from hyperbeam_trio.http.limits import Limits
 from hyperbeam_trio.http.patience import Patience
 from hyperbeam_trio.http.request import refuse_head, to_origin_form
-from hyperbeam_trio.http.response import answer, busy, close_parts, has_body, refusal
+from hyperbeam_trio.http.response import answer, busy, close_parts, has_body, log, refusal
 from hyperbeam_trio.http.traffic import Traffic
 
 Scope = MutableMapping[str, Any]
@@ -128,7 +128,7 @@ class AsgiApplication:
             await self._lifespan(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = refuse_head(scope["method"], scope["headers"], self._limits)
+        refused = refuse_head(scope["method"], to_target(scope), scope["headers"], self._limits)
         if refused is None and not self._traffic.begin_request():
             refused = busy(self._limits.retry_after)
         body = AsgiBody(receive, self._limits)
@@ -146,14 +146,14 @@ class AsgiApplication:
                 await send_response(scope["method"], response, send)
             else:
                 body.ended = True
-                await app(scope, receive, send)
+                await self._mounted(app, scope, receive, send)
         finally:
             self._traffic.end_request()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = mounted(self._mounts, scope["raw_path"])
         if app is not None:
-            await app(scope, receive, send)
+            await self._mounted(app, scope, receive, send)
             return
         await receive()
         if "websocket.http.response" not in scope.get("extensions", {}):
@@ -163,6 +163,13 @@ class AsgiApplication:
         body = {"type": "websocket.http.response.body", "body": response.body}
         await send({"type": "websocket.http.response.start", **_start(response, "GET")})
         await send(body)
+
+    async def _mounted(self, app: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception:
+            log.exception("a mounted application failed at %r", scope["raw_path"][:200])
+            raise
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -174,9 +181,7 @@ class AsgiApplication:
 
 def to_request(scope: Scope, body: AsgiBody) -> HttpRequest:
     """An ASGI scope as a request of ours."""
-    query = scope["query_string"]
-    target = scope["raw_path"] + (b"?" + query if query else b"")
-    target, headers = to_origin_form(target, scope["headers"])
+    target, headers = to_origin_form(to_target(scope), scope["headers"])
     return HttpRequest(
         method=scope["method"],
         target=target,
@@ -188,9 +193,16 @@ def to_request(scope: Scope, body: AsgiBody) -> HttpRequest:
     )
 
 
+def to_target(scope: Scope) -> bytes:
+    """The request target that an ASGI scope took apart."""
+    path: bytes = scope["raw_path"]
+    query: bytes = scope["query_string"]
+    return path + b"?" + query if query else path
+
+
 def _start(response: HttpResponse, method: str) -> dict[str, Any]:
     headers = list(response.headers)
-    if isinstance(response.body, bytes) and response.status >= 200 and response.status != 204:
+    if isinstance(response.body, bytes) and response.status not in (204, 304):
         headers.append((b"content-length", b"%d" % len(response.body)))
     return {"status": response.status, "headers": headers}
 
@@ -212,5 +224,8 @@ async def _send_parts(body: AsyncIterator[bytes], send: Send) -> None:
     try:
         async for part in body:
             await send({"type": "http.response.body", "body": part, "more_body": True})
+    except Exception:
+        log.exception("an answer broke off")
+        raise
     finally:
         await close_parts(body)

@@ -47,8 +47,9 @@ class Hypercorn:
         """Serve what comes over `stream`, a `DoorStream` or a `trio.SSLStream` over one."""
         try:
             await _Server(self._app, self._config, self._context, {}, cast(Any, stream)).run()
-        except* Exception:
-            log.warning("a connection failed in hypercorn", exc_info=True)
+        except* Exception as errors:
+            # No traceback: what a peer can cause at will must not fill the log.
+            log.warning("a connection failed in hypercorn: %r", errors.exceptions)
 
     async def drain(self) -> None:
         """Let idle connections end, and the others after the answer that they are at."""
@@ -66,5 +67,5 @@ def to_config(limits: Limits) -> Config:
     config.ssl_handshake_timeout = limits.handshake_seconds
     config.include_server_header = False
     config.accesslog = None
-    config.errorlog = logging.getLogger("hyperbeam_trio.http.hypercorn")
+    config.errorlog = None  # it tells peers' faults as ours; our own faults are logged nearer
     return config

@@ -9,6 +9,7 @@ import trio
 from hyperbeam_trio.http.handover import Hypercorn
 from hyperbeam_trio.http.limits import Limits
 from hyperbeam_trio.http.listener import Address
+from hyperbeam_trio.http.socket_stream import SocketStream
 from hyperbeam_trio.http.stream import DoorStream
 from hyperbeam_trio.http.tls import HANDSHAKE, agree_tls
 
@@ -21,7 +22,7 @@ class HypercornDoor:
         self._limits = limits
         self._tls = tls
 
-    async def serve_connection(self, stream: trio.SocketStream, peer: Address | None) -> None:
+    async def serve_connection(self, stream: SocketStream, peer: Address | None) -> None:
         """Serve one connection to its end."""
         plain = DoorStream(stream, b"", self._limits.write_seconds)
         if self._tls is None:

@@ -2,109 +2,128 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import trio
 
 from hyperbeam_trio.errors import ConfigError
 from hyperbeam_trio.http.draining import open_draining_nursery
 from hyperbeam_trio.http.response import busy
+from hyperbeam_trio.http.socket_stream import SocketStream
 from hyperbeam_trio.http.traffic import Traffic
 from hyperbeam_trio.http.wire import encode_last_words
 
 log = logging.getLogger("hyperbeam_trio.http")
 
 BACKLOG = 4096
+ACCEPTED_AT_ONCE = 64
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+EXHAUSTED_SECONDS = 0.1
 
 Address = tuple[str, int]
-ServeConnection = Callable[[trio.SocketStream, Address | None], Awaitable[None]]
 
 
-async def open_listeners(host: str | None, port: int) -> list[trio.SocketListener]:
+class Door(Protocol):
+    """What serves connections once they are let in."""
+
+    async def serve_connection(self, stream: SocketStream, peer: Address | None) -> None:
+        """Serve one connection to its end; the caller closes the stream."""
+        ...
+
+    async def drain(self) -> None:
+        """The server stops: end connections as soon as is polite."""
+        ...
+
+
+async def open_sockets(host: str | None, port: int) -> list[socket.socket]:
     """Listen on `port` (0: any free one) of `host` (`None`: all interfaces)."""
     try:
-        return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+        listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
             f"The node can't listen on {host or '*'} port {port}: {reason}. "
             "Choose another port or stop what uses it."
         ) from error
+    return [socket.socket(fileno=listener.socket.detach()) for listener in listeners]
 
 
-def adopt_listeners(sockets: Sequence[socket.socket]) -> list[trio.SocketListener]:
-    """Listeners on sockets that already listen, such as those a parent process opened."""
-    for sock in sockets:
-        sock.setblocking(False)
-    return [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
-
-
-def addresses(listeners: Sequence[trio.SocketListener]) -> list[Address]:
-    """Host and port that each listener is bound to."""
-    return [listener.socket.getsockname()[:2] for listener in listeners]
+def addresses(sockets: Sequence[socket.socket]) -> list[Address]:
+    """Host and port that each socket is bound to."""
+    return [sock.getsockname()[:2] for sock in sockets]
 
 
 class Listener:
-    """Accepts connections and gives each a task; no fault of one of them gets out.
+    """Accepts connections and gives each a task; no fault of one of them gets out."""
 
-    `serve_connection(stream, peer)` serves one; the listener closes the stream after it. `drain`
-    is awaited when the listener stops.
-    """
-
-    def __init__(
-        self,
-        serve_connection: ServeConnection,
-        traffic: Traffic,
-        drain: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._serve_connection = serve_connection
+    def __init__(self, door: Door, traffic: Traffic) -> None:
+        self._door = door
         self._traffic = traffic
-        self._drain = drain
 
-    async def run(self, listeners: Sequence[trio.SocketListener]) -> None:
+    async def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve until cancelled; then let requests in flight finish within the grace."""
         grace = self._traffic.limits.grace_seconds
         async with open_draining_nursery(grace) as connections:
             try:
-                await trio.serve_listeners(
-                    self._run_connection, list(listeners), handler_nursery=connections
-                )
+                async with trio.open_nursery() as accepting:
+                    for sock in sockets:
+                        sock.setblocking(False)
+                        accepting.start_soon(self._accept, sock, connections)
             finally:
                 with trio.CancelScope(shield=True):
-                    await self._stop(listeners)
+                    await self._stop(sockets)
 
-    async def _stop(self, listeners: Sequence[trio.SocketListener]) -> None:
-        for listener in listeners:
-            await listener.aclose()
+    async def _stop(self, sockets: Sequence[socket.socket]) -> None:
+        for sock in sockets:
+            sock.close()
         self._traffic.drain()
-        await self._drain()
+        await self._door.drain()
 
-    async def _run_connection(self, stream: trio.SocketStream) -> None:
+    async def _accept(self, sock: socket.socket, connections: trio.Nursery) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            try:
+                for _ in range(ACCEPTED_AT_ONCE):
+                    connections.start_soon(self._run_connection, *sock.accept())
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                await self._endure(error)
+
+    async def _endure(self, error: OSError) -> None:
+        if error.errno in EXHAUSTED:
+            log.error("can't accept connections for now: %s", error)
+            await trio.sleep(EXHAUSTED_SECONDS)
+
+    async def _run_connection(self, sock: socket.socket, address: object) -> None:
+        stream = SocketStream(sock)
         try:
-            await self._admit(stream)
+            await self._admit(stream, address)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError):
             log.debug("a connection broke", exc_info=True)
         except* Exception:
             log.exception("a connection failed")
+        finally:
+            stream.close()
 
-    async def _admit(self, stream: trio.SocketStream) -> None:
-        peer = _peer(stream)
-        address = peer[0] if peer else ""
-        reason = self._traffic.enter(address)
+    async def _admit(self, stream: SocketStream, address: object) -> None:
+        # A Unix socket's peer has no address.
+        peer = (str(address[0]), int(address[1])) if isinstance(address, tuple) else None
+        name = peer[0] if peer else ""
+        reason = self._traffic.enter(name)
         if reason is not None:
+            response = busy(self._traffic.limits.retry_after, reason)
             with trio.move_on_after(1):
-                response = busy(self._traffic.limits.retry_after, reason)
                 await stream.send_all(encode_last_words(response))
             return
         try:
-            await self._serve_connection(stream, peer)
+            if peer:
+                stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._door.serve_connection(stream, peer)
         finally:
-            self._traffic.leave(address)
-
-
-def _peer(stream: trio.SocketStream) -> Address | None:
-    name = stream.socket.getpeername()
-    return (name[0], name[1]) if isinstance(name, tuple) else None
+            self._traffic.leave(name)

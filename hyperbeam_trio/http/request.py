@@ -9,21 +9,46 @@ from hyperbeam_trio.http.exchange import Header, HttpResponse
 from hyperbeam_trio.http.limits import Limits
 from hyperbeam_trio.http.response import refusal
 
-_is_absolute = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
+_match_absolute = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
 _is_length = re.compile(rb"[0-9]{1,18}").fullmatch
+_is_host = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*").fullmatch
 
 
-def refuse_head(method: str, headers: Sequence[Header], limits: Limits) -> HttpResponse | None:
-    """The answer to a head that breaks a limit, or `None`; framing was checked before."""
-    if method == "CONNECT":
-        return refusal(405, "This is no proxy.", (b"allow", b"GET, HEAD, POST, PUT, OPTIONS"))
+def refuse_head(
+    method: str, target: bytes, headers: Sequence[Header], limits: Limits
+) -> HttpResponse | None:
+    """The answer to a head that hypercorn lets pass and we don't, or `None`."""
     if len(headers) > limits.header_count:
         return refusal(431, f"The request has more than {limits.header_count} headers.")
     if sum(len(name) + len(value) for name, value in headers) > limits.head_bytes:
         return refusal(431, f"The request's headers are longer than {limits.head_bytes} bytes.")
+    refused = refuse_target(method, target)
     for name, value in headers:
         if name == b"content-length":
-            return refuse_length(value, limits)
+            refused = refused or refuse_length(value, limits)
+        elif name == b"host":
+            refused = refused or refuse_host(value)
+    return refused
+
+
+def refuse_target(method: str, target: bytes) -> HttpResponse | None:
+    """The answer to a target that is no path, or `None` (RFC 9112 §3.2)."""
+    if method == "CONNECT":
+        return refusal(405, "This is no proxy.", (b"allow", b"GET, HEAD, POST, PUT, OPTIONS"))
+    if b"#" in target:
+        return refusal(400, "The request's target has a fragment.")
+    if target.startswith(b"/") or (target == b"*" and method == "OPTIONS"):
+        return None
+    absolute = _match_absolute(target)
+    if absolute is None or not absolute[1] or _is_host(absolute[1]) is None:
+        return refusal(400, "The request's target is neither a path nor an http URL.")
+    return None
+
+
+def refuse_host(value: bytes) -> HttpResponse | None:
+    """The answer to a `host` that can't be one, or `None` (RFC 9112 §3.2)."""
+    if _is_host(value) is None:
+        return refusal(400, "The host header is malformed.")
     return None
 
 
@@ -38,9 +63,7 @@ def refuse_length(value: bytes, limits: Limits) -> HttpResponse | None:
 
 def to_origin_form(target: bytes, headers: Sequence[Header]) -> tuple[bytes, Sequence[Header]]:
     """An absolute target as path and `host`, which then replaces the one sent (RFC 9112 §3.2.2)."""
-    if target.startswith(b"/"):
-        return target, headers
-    absolute = _is_absolute(target)
+    absolute = None if target.startswith(b"/") else _match_absolute(target)
     if absolute is None:
         return target, headers
     authority, rest = absolute.groups()

@@ -63,6 +63,8 @@ async def answer(handler: Handler, request: HttpRequest) -> HttpResponse:
     try:
         response = await handler(request)
         response.headers = sendable_headers(response.headers)
+        if not 200 <= response.status <= 999:
+            raise NodeError(f"The answer's status is {response.status}; it must be a final one.")
     except HyperbeamError as error:
         log.warning("%s %r: %s", request.method, request.target[:200], error.text)
         return refusal(error.status, error.text)
@@ -75,6 +77,18 @@ async def answer(handler: Handler, request: HttpRequest) -> HttpResponse:
 def has_body(method: str, status: int) -> bool:
     """Whether an answer carries content (RFC 9110 §6.4.1)."""
     return method != "HEAD" and status >= 200 and status != 204 and status != 304
+
+
+def whole_body(response: HttpResponse) -> bytes:
+    """The body of a response that is not streamed, such as a refusal's."""
+    if not isinstance(response.body, bytes):
+        raise TypeError("The response's body is streamed; it can't be told in one breath.")
+    return response.body
+
+
+def content_length(status: int, length: int) -> bytes:
+    """The line that tells a content's length, where an answer may have one (RFC 9110 §8.6)."""
+    return b"" if status == 204 or status == 304 else b"content-length: %d\r\n" % length
 
 
 async def close_parts(body: bytes | AsyncIterator[bytes]) -> None:

@@ -11,19 +11,16 @@ import trio
 
 from hyperbeam_trio.errors import ConfigError
 from hyperbeam_trio.http.asgi import AsgiApplication, Mount
+from hyperbeam_trio.http.connection import House
 from hyperbeam_trio.http.exchange import Handler
 from hyperbeam_trio.http.handover import Hypercorn
 from hyperbeam_trio.http.hypercorn_door import HypercornDoor
 from hyperbeam_trio.http.lifespan import running_lifespans
 from hyperbeam_trio.http.limits import Limits
-from hyperbeam_trio.http.listener import (
-    Address,
-    Listener,
-    addresses,
-    adopt_listeners,
-    open_listeners,
-)
+from hyperbeam_trio.http.listener import Address, Door, Listener, addresses, open_sockets
 from hyperbeam_trio.http.traffic import Traffic
+from hyperbeam_trio.http.trio_door import TrioDoor
+from hyperbeam_trio.http.watch import Watch
 
 DoorName = Literal["trio", "hypercorn"]
 
@@ -33,7 +30,7 @@ async def serve(
     host: str | None = "127.0.0.1",
     port: int = 8734,
     *,
-    door: DoorName = "hypercorn",
+    door: DoorName = "trio",
     limits: Limits | None = None,
     tls: ssl.SSLContext | None = None,
     mounts: Sequence[Mount] = (),
@@ -53,11 +50,12 @@ async def serve(
     if door not in get_args(DoorName):
         raise ConfigError(f"http-server is {door!r}; it can be 'trio' or 'hypercorn'.")
     traffic = traffic or Traffic(limits or Limits())
-    listeners = adopt_listeners(sockets) if sockets else await open_listeners(host, port)
-    async with running_lifespans([mount.app for mount in mounts]):
-        listener = _open_door(door, handler, traffic, tls, mounts)
-        task_status.started(addresses(listeners))
-        await listener.run(listeners)
+    bound = list(sockets) or await open_sockets(host, port)
+    watch = Watch(traffic.limits)
+    async with running_lifespans([mount.app for mount in mounts]), trio.open_nursery() as nursery:
+        await nursery.start(watch.run)
+        task_status.started(addresses(bound))
+        await Listener(_open_door(door, handler, traffic, tls, mounts, watch), traffic).run(bound)
 
 
 def _open_door(
@@ -66,8 +64,10 @@ def _open_door(
     traffic: Traffic,
     tls: ssl.SSLContext | None,
     mounts: Sequence[Mount],
-) -> Listener:
+    watch: Watch,
+) -> Door:
     limits = traffic.limits
-    app = AsgiApplication(handler, limits, mounts, traffic)
-    front = HypercornDoor(Hypercorn(app, limits), limits, tls)
-    return Listener(front.serve_connection, traffic, front.drain)
+    hypercorn = Hypercorn(AsgiApplication(handler, limits, mounts, traffic), limits)
+    if door == "hypercorn":
+        return HypercornDoor(hypercorn, limits, tls)
+    return TrioDoor(House(handler, mounts, traffic, watch, hypercorn), tls)

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from time import time
 
 from hyperbeam_trio.http.exchange import Header, HttpResponse
+from hyperbeam_trio.http.response import whole_body
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -38,8 +39,6 @@ def encode_chunk(part: bytes) -> bytes:
 
 def encode_last_words(response: HttpResponse) -> bytes:
     """A whole response with a body of bytes, after which the connection is closed."""
-    body = response.body
-    if not isinstance(body, bytes):
-        raise TypeError("Last words are bytes; a streamed body can't be told in one breath.")
+    body = whole_body(response)
     framing = b"content-length: %d\r\nconnection: close\r\n" % len(body)
     return encode_head(response.status, response.headers, framing) + body
