@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, overload
+from typing import Final, Literal, TypeAlias, overload
 
 import orjson
 
@@ -14,13 +14,15 @@ from hyperbeam_trio.crypto.field import DEFAULT_TAG_LIMITS, InvalidField, Tag, T
 from hyperbeam_trio.crypto.item_header import ItemHeader
 from hyperbeam_trio.errors import BadRequest
 
+ByteOrder: TypeAlias = Literal["little", "big"]
+
 MAX_DEPTH: Final = 16
 FORMAT_TAGS: Final[tuple[Tag, ...]] = ((b"bundle-format", b"binary"), (b"bundle-version", b"2.0.0"))
 MANIFEST_TAGS: Final[tuple[Tag, ...]] = ((b"data-protocol", b"bundle-map"), (b"variant", b"0.0.1"))
 
 _COUNT_BYTES: Final = 32
-_ENTRY: Final = struct.Struct("<Q24s32s")
-_ZEROS: Final = bytes(24)
+_ENTRY: Final = struct.Struct("32s32s")
+_BYTE_ORDERS: Final[tuple[ByteOrder, ...]] = ("little", "big")
 
 
 class Bundle(Sequence[DataItem]):
@@ -42,28 +44,33 @@ class Bundle(Sequence[DataItem]):
         self.places: list[tuple[int, int]] = []
         self._raw_ids: list[bytes] = []
         self._indices: dict[bytes, int] = {}
-        self._read_index(self._index_end())
+        self._read_index()
 
-    def _index_end(self) -> int:
-        size = self._view.nbytes
-        if size < _COUNT_BYTES:
-            raise InvalidField("bundle", f"{size} bytes, at least {_COUNT_BYTES}")
-        count = int.from_bytes(self._view[:_COUNT_BYTES], "little")
-        end = _COUNT_BYTES + count * _ENTRY.size
-        if end > size:
-            raise InvalidField("bundle", f"an index of {count} items in {size} bytes")
-        return end
-
-    def _read_index(self, end: int) -> None:
-        place = end
-        for size, high, id_ in _ENTRY.iter_unpack(self._view[_COUNT_BYTES:end]):
-            if high != _ZEROS:
-                raise InvalidField("bundle", "an item's size is over 64 bits")
+    def _read_index(self) -> None:
+        count, order = self._count()
+        place = end = _COUNT_BYTES + count * _ENTRY.size
+        for raw_size, id_ in _ENTRY.iter_unpack(self._view[_COUNT_BYTES:end]):
+            size = int.from_bytes(raw_size, order)
             self.places.append((place, place + size))
             self._raw_ids.append(id_)
             place += size
         if place != self._view.nbytes:
             raise InvalidField("bundle", f"{self._view.nbytes} bytes, by its index {place}")
+
+    def _count(self) -> tuple[int, ByteOrder]:
+        """The number of items, and the byte order of the index: big-endian in the form E."""
+        size = self._view.nbytes
+        if size < _COUNT_BYTES:
+            raise InvalidField("bundle", f"{size} bytes, at least {_COUNT_BYTES}")
+        raw = self._view[:_COUNT_BYTES]
+        most = (size - _COUNT_BYTES) // _ENTRY.size
+        for order in _BYTE_ORDERS:
+            count = int.from_bytes(raw, order)
+            # Of 32 bytes only one order makes a number that can fit; nothing is guessed.
+            if count <= most:
+                return count, order
+        count = int.from_bytes(raw, "little")
+        raise InvalidField("bundle", f"an index of {count} items in {size} bytes")
 
     @property
     def ids(self) -> list[str]:
@@ -105,24 +112,35 @@ class Bundle(Sequence[DataItem]):
 def build_bundle(items: Iterable[tuple[str, DataItem]]) -> bytes:
     """The bytes of a bundle of `items`, each listed under the 43-character id beside it."""
     listed = list(items)
-    index = b"".join(_ENTRY.pack(item.size, _ZEROS, native_id(id_)) for id_, item in listed)
+    index = b"".join(
+        _ENTRY.pack(item.size.to_bytes(32, "little"), native_id(id_)) for id_, item in listed
+    )
     count = len(listed).to_bytes(_COUNT_BYTES, "little")
     contents = (part for _, item in listed for part in (item.raw, item.data))
     return b"".join((count, index, *contents))
 
 
-def build_list(items: Iterable[DataItem]) -> bytes:
-    """A bundle that stands for a list: items under their own ids, unsigned ones under theirs."""
-    return build_bundle((item.id if item.is_signed else item.unsigned_id, item) for item in items)
+def build_list(items: Iterable[DataItem], ids: Literal["signed", "unsigned"] = "signed") -> bytes:
+    """A bundle that stands for a list.
+
+    With `ids="signed"`, the rule of ANS-104, items are listed by the hash of their signatures
+    and only unsigned ones by their unsigned ids; with `"unsigned"` all are by those, as the
+    reference of 2025 did.
+    """
+    plain = ids == "unsigned"
+    return build_bundle(
+        (item.unsigned_id if plain or not item.is_signed else item.id, item) for item in items
+    )
 
 
 def build_map(items: Mapping[str, DataItem]) -> tuple[str, bytes]:
     """A bundle that stands for a map: the unsigned id of its manifest, and its bytes.
 
-    The id is the value of the tag `bundle-map` of the item that carries the bundle.
+    The id is the value of the tag `bundle-map` of the item that carries the bundle. Items come in
+    the order of their keys; the manifest has the keys in the opposite one, as the reference does.
     """
     keys = sorted(items)
-    names = {key: items[key].unsigned_id for key in keys}
+    names = {key: items[key].unsigned_id for key in reversed(keys)}
     manifest = DataItem.create(orjson.dumps(names), MANIFEST_TAGS)
     manifest_id = manifest.unsigned_id
     listed = [(manifest_id, manifest), *((names[key], items[key]) for key in keys)]

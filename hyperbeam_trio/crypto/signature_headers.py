@@ -183,5 +183,7 @@ def _parse_member(member: str, header: str) -> tuple[str, Any, Mapping[str, Any]
         parsed: Any = parse(member.encode(), tltype="dictionary")
     except StructuredFieldError as problem:
         raise BadRequest(f"{header} can't be read: {problem}") from None
+    if len(parsed) != 1:
+        raise BadRequest(f"{header} has an empty member")
     ((label, (value, parameters)),) = parsed.items()
     return label, value, parameters
