@@ -1,0 +1,156 @@
+"""Ids of values: what a message is called, and what stands for it in others (spec/02 §7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from hyperbeam_trio.codec.layout import lay_out, wire_name
+from hyperbeam_trio.codec.multipart import LINE_BYTES
+from hyperbeam_trio.codec.scalars import write_scalar
+from hyperbeam_trio.codec.structured_fields import SELF, write_types
+from hyperbeam_trio.codec.tabm import REGENERATED, write
+from hyperbeam_trio.crypto.encoding import combine_ids, hash_id, human_id
+from hyperbeam_trio.crypto.keyid import CONSTANT_AO, hmac_sha256
+from hyperbeam_trio.crypto.signature_base import derived_name, quoted
+from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.message import Link, Message, Value, describe, is_private
+
+__all__ = [
+    "combine_ids",
+    "fresh_id",
+    "link_id",
+    "message_id",
+    "signed_id",
+    "unsigned_id",
+]
+
+_KEY: Final = CONSTANT_AO.encode()
+_PARAMETERS: Final = b');alg="hmac-sha256";keyid="constant:ao"'
+# Keys that move a value to the body, and the table that a user can give: the long way round.
+_SPECIAL: Final = frozenset({"body", "data", "ao-body-key", "ao-types"})
+_DROPPED: Final = REGENERATED | {"commitments", "signature", "signature-input"}
+_SHORT: Final = 64
+
+_Line = tuple[str, bytes, bytes, bytes]
+"""Name, `"name": `, the name as it is listed, and the value."""
+
+
+def message_id(value: Value) -> str:
+    """The id of any value: of a binary its SHA-256, of a message or list the unsigned id.
+
+    A link to a message has its target's id. Raises `BadRequest` for values without an id.
+    """
+    if isinstance(value, bytes):
+        return hash_id(value)
+    if isinstance(value, Message | list):
+        return unsigned_id(value)
+    if isinstance(value, Link):
+        return value.id
+    raise BadRequest(f"Only binaries, lists and messages have ids, not {describe(value)}.")
+
+
+def unsigned_id(value: Message | list[Value]) -> str:
+    """The id of the unsigned commitment that a message has, else that of all its keys.
+
+    A commitment is trusted, not computed anew: check it where a message comes in. The computed
+    id stays on the message.
+    """
+    if isinstance(value, list):
+        return fresh_id(value)
+    if value.commitments:
+        ids = [
+            id
+            for id, commitment in sorted(value.commitments.items())
+            if commitment.committer is None and commitment.device == "httpsig@1.0"
+        ]
+        if ids:
+            return combine_ids(ids)
+    return fresh_id(value)
+
+
+def signed_id(message: Message) -> str:
+    """The combined id of all signed commitments; the unsigned id if there are none."""
+    commitments = message.commitments
+    if commitments:
+        ids = [id for id in sorted(commitments) if commitments[id].committer is not None]
+        if ids:
+            return combine_ids(ids)
+    return unsigned_id(message)
+
+
+def link_id(value: Message | list[Value]) -> str:
+    """The id under which a nested message or list is linked: the signed one if it is signed."""
+    return signed_id(value) if isinstance(value, Message) else fresh_id(value)
+
+
+def fresh_id(value: Message | list[Value]) -> str:
+    """The id of all keys, whatever commitments there are: HMAC-SHA256 under `constant:ao`."""
+    if isinstance(value, list):
+        items = {str(place): item for place, item in enumerate(value, 1)}
+        return _hashed(_base(items, [(SELF, "list")]) or _laid_out_base(value))
+    id = value._id
+    if id is None:
+        id = value._id = _hashed(_base(value, []) or _laid_out_base(value))
+    return id
+
+
+def _hashed(base: bytes) -> str:
+    return human_id(hmac_sha256(_KEY, base))
+
+
+def _base(items: Mapping[str, Value], types: list[tuple[str, str]]) -> bytes | None:
+    """The base in one pass, for messages whose values all lie in headers; `None` for others."""
+    lines: list[_Line] = []
+    for key, value in items.items():
+        if key in _SPECIAL:
+            return None
+        if key in _DROPPED or is_private(key):
+            continue
+        if isinstance(value, bytes):
+            text = value
+        elif isinstance(value, Message | list):
+            key, text = f"{key}+link", link_id(value).encode()
+        elif isinstance(value, Link) and value.kind == "message":
+            key, text = f"{key}+link", value.id.encode()
+        elif isinstance(value, int | float | str | None):
+            text, kind = write_scalar(key, value)
+            types.append((key, kind))
+        else:
+            return None
+        if len(text) > LINE_BYTES:
+            return None
+        lines.append((*_named(key), text))
+    if types:
+        types.sort()
+        lines.append((*_named("ao-types"), write_types(types)))
+    return _joined(lines)
+
+
+def _joined(lines: list[_Line]) -> bytes:
+    lines.sort()
+    parts = [prefix + value for _, prefix, _, value in lines]
+    names = b" ".join([listed for _, _, listed, _ in lines])
+    parts.append(b'"@signature-params": (' + names + _PARAMETERS)
+    return b"\n".join(parts) if lines else b"\n" + parts[0]
+
+
+def _laid_out_base(value: Message | list[Value]) -> bytes:
+    layout = lay_out(write(value, link_id, commitments=False))
+    return _joined([(*_named_exactly(name), text) for name, text in layout.components()])
+
+
+def _named(key: str) -> tuple[str, bytes, bytes]:
+    return _cached_name(key) if len(key) <= _SHORT else _name(key)
+
+
+def _name(key: str) -> tuple[str, bytes, bytes]:
+    return _named_exactly(wire_name(key))
+
+
+def _named_exactly(name: str) -> tuple[str, bytes, bytes]:
+    return name, quoted(name).encode() + b": ", quoted(derived_name(name)).encode()
+
+
+_cached_name = lru_cache(maxsize=4096)(_name)

@@ -1,0 +1,125 @@
+"""structured@1.0: messages with typed values to and from TABMs (spec/01 §4, §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hyperbeam_trio.codec.ids import link_id
+from hyperbeam_trio.codec.scalars import MAX_NESTING, read_empty, read_scalar
+from hyperbeam_trio.codec.structured_fields import SELF, read_types
+from hyperbeam_trio.codec.tabm import Tabm, write
+from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.crypto.encoding import is_id
+from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.message import Link, Message, Resolve, Value, is_private, numbered
+
+__all__ = ["Tabm", "from_tabm", "to_tabm"]
+
+_LINK: Final = "+link"
+
+
+def to_tabm(value: Message | list[Value], *, bundle: bool = False) -> Tabm:
+    """The TABM of a message or a list, with the commitments of the message.
+
+    With `bundle` nested messages and lists stay inside. Without, `NAME+link` holds their id: the
+    signed one where there are signatures, else the unsigned one. Raises `BadRequest` naming the
+    key of what can't be written: an unloaded binary, an `As`.
+    """
+    return write(value, None if bundle else link_id)
+
+
+def from_tabm(tabm: Tabm, *, empties: bool = False) -> Message | list[Value]:
+    """The message or list of a TABM, with its commitments; older forms of lists are read.
+
+    With `empties` a key that is only announced in `ao-types`, as `empty-list` and the like, comes
+    to be, as the form of May 2025 has it. Private keys are dropped. Raises `BadRequest` naming
+    the key that can't be read.
+    """
+    value = _read(tabm, empties, 0)
+    if isinstance(value, Resolve):
+        raise BadRequest("A sequence to be resolved can't stand for a whole message.")
+    return value
+
+
+def _read(tabm: Tabm, empties: bool, depth: int) -> Message | list[Value] | Resolve:
+    if depth > MAX_NESTING:
+        raise BadRequest(f"Messages are nested over {MAX_NESTING} deep.")
+    types = _types(tabm)
+    items: dict[str, Value] = {}
+    for key, raw in tabm.items():
+        if key in ("ao-types", "commitments", "commitments+link") or is_private(key):
+            continue
+        if key.endswith(_LINK):
+            items[key.removesuffix(_LINK)] = _link(key, raw)
+        elif isinstance(raw, dict):
+            items[key] = _nested(key, raw, types.get(key), empties, depth)
+        else:
+            items[key] = read_scalar(key, types[key], raw, depth) if key in types else raw
+    if empties:
+        _add_empties(items, types)
+    return _shaped(items, types.get(SELF), tabm)
+
+
+def _types(tabm: Tabm) -> Mapping[str, str]:
+    raw = tabm.get("ao-types", b"")
+    if isinstance(raw, dict):
+        raise BadRequest("Key 'ao-types' should be a binary, not a message.")
+    return read_types(raw)
+
+
+def _link(key: str, raw: bytes | Tabm) -> Link:
+    text = raw.decode("latin-1") if isinstance(raw, bytes) else ""
+    if not is_id(text):
+        raise BadRequest(f"Key {key!r} should be an id of 43 characters, not {text[:64]!r}.")
+    return Link(text)
+
+
+def _nested(key: str, raw: Tabm, kind: str | None, empties: bool, depth: int) -> Value:
+    child = _read(raw, empties, depth + 1)
+    if kind == "list" and isinstance(child, Message):
+        return _listed(key, child)
+    return child
+
+
+def _add_empties(items: dict[str, Value], types: Mapping[str, str]) -> None:
+    for key, kind in types.items():
+        if key not in items and (empty := read_empty(kind)) is not None:
+            items[key] = empty
+
+
+def _shaped(
+    items: dict[str, Value], kind: str | None, tabm: Tabm
+) -> Message | list[Value] | Resolve:
+    message = Message.of(items)
+    if kind == "list":
+        return _listed(SELF, message)
+    if kind == "resolve":
+        return Resolve(tuple(_listed(SELF, message)))
+    commitments = tabm.get("commitments")
+    if commitments is None:
+        return message
+    if isinstance(commitments, bytes):
+        raise BadRequest("Key 'commitments' should be a message of commitments by their ids.")
+    return message.with_commitments(read_commitments(commitments))
+
+
+def _listed(key: str, message: Message) -> list[Value]:
+    items = numbered(message) if message else []
+    if items is None:
+        raise BadRequest(
+            f"Key {key!r} is a list whose keys are not 1 to {len(message)}: "
+            f"{', '.join(sorted(message)[:8])}."
+        )
+    return items
+
+
+def read_commitments(tabm: Tabm) -> list[Commitment]:
+    """The commitments of a TABM that has them by id; `BadRequest` if one can't be read."""
+    found = []
+    for id, fields in tabm.items():
+        message = _read(fields, False, 1) if isinstance(fields, dict) else None
+        if not isinstance(message, Message):
+            raise BadRequest(f"Commitment {id[:64]!r} should be a message.")
+        found.append(Commitment.from_message(id, message))
+    return found
