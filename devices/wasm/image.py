@@ -95,3 +95,10 @@ class Image:
                 first = (offset & mask) // PAGE_BYTES
                 pages.update(range(first, ((offset & mask) + length - 1) // PAGE_BYTES + 1))
         return frozenset(pages)
+
+    @cached_property
+    def stateless(self) -> bool:
+        """Whether nothing of a call is left behind: no memory, no imports, nothing that changes."""
+        layout = self.layout
+        fixed = not any(item.mutable for item in layout.globals) and not self.changes_tables
+        return fixed and layout.memory is None and not layout.imports

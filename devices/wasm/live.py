@@ -1,0 +1,104 @@
+"""Live guests behind states that are values (spec/06 §1.3, design "Guests").
+
+A guest is mutable, a state is not. So a state carries a `Handle`: the live guest, the generation
+that the state belongs to, and how to get there again. The newest generation uses the guest in
+place; any other one gets a guest of its own, rebuilt from the nearest copy of the memory and the
+calls since then.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import trio
+
+from hyperbeam_trio.devices.wasm.files import FileTable
+from hyperbeam_trio.devices.wasm.image import Image
+from hyperbeam_trio.devices.wasm.instance import Instance
+from hyperbeam_trio.devices.wasm.signature import Argument, Number
+from hyperbeam_trio.devices.wasm.wasi import Wasi
+from hyperbeam_trio.message import Message
+
+CALLS_BETWEEN_COPIES = 16
+"""After so many calls the memory is copied, so that rebuilding never replays more."""
+
+
+class Live:
+    """One guest: its instance, its files, and the state that an import sees while it runs."""
+
+    __slots__ = ("generation", "importing", "instance", "lock", "state", "wasi")
+
+    def __init__(self, instance: Instance, wasi: Wasi) -> None:
+        self.instance = instance
+        self.wasi = wasi
+        self.generation = 0
+        self.lock = trio.Lock()
+        self.state = Message()
+        self.importing = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that led from one state to the next."""
+
+    function: str
+    arguments: tuple[Argument, ...]
+    state: Message
+    files: FileTable | None
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """How a state gets at its guest.
+
+    `memory` is a copy of the whole memory at this state; without one the guest is rebuilt from
+    `parent` by `call`, or from the fresh image where there is no parent.
+    """
+
+    image: Image
+    live: Live
+    generation: int
+    memory: bytes | None = None
+    parent: Handle | None = None
+    call: Call | None = None
+    depth: int = 0
+
+    @property
+    def current(self) -> bool:
+        """Whether the live guest is in this very state and may be used now."""
+        live = self.live
+        return (
+            live.generation == self.generation
+            and not live.importing
+            and not live.instance.damaged
+        )
+
+    def after(self, call: Call) -> Handle:
+        """The handle of the state after a call in place: the guest's new generation."""
+        self.live.generation += 1
+        if self.depth + 1 < CALLS_BETWEEN_COPIES:
+            return Handle(
+                self.image, self.live, self.live.generation, None, self, call, self.depth + 1
+            )
+        memory = self.live.instance.memory
+        copy = bytes(memory.view()) if memory is not None else b""
+        return Handle(self.image, self.live, self.live.generation, copy)
+
+    def steps(self) -> tuple[bytes | None, list[Call]]:
+        """What to rebuild from: a copy of the memory or `None`, and the calls after it."""
+        calls: list[Call] = []
+        handle = self
+        while handle.memory is None and handle.parent is not None:
+            if handle.call is not None:
+                calls.append(handle.call)
+            handle = handle.parent
+        return handle.memory, calls[::-1]
+
+
+def call_guest(live: Live, call: Call) -> list[Number]:
+    """Run one call in this thread; the guest must be in the state that the call starts from."""
+    live.state = call.state
+    if call.files is not None:
+        live.wasi.files = deepcopy(call.files)
+    return live.instance.call(call.function, call.arguments)

@@ -1,0 +1,393 @@
+"""`wasm-64@1.0`: a WebAssembly guest behind a state (spec/06 §1)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from hyperbeam_trio.context import Context
+from hyperbeam_trio.device import Device, key
+from hyperbeam_trio.devices.prefixes import input_path, output_path, view_path
+from hyperbeam_trio.devices.wasm.engine import Engine
+from hyperbeam_trio.devices.wasm.files import FileTable
+from hyperbeam_trio.devices.wasm.guest import Limits
+from hyperbeam_trio.devices.wasm.image import Image
+from hyperbeam_trio.devices.wasm.imports import HostFunction
+from hyperbeam_trio.devices.wasm.instance import Instance
+from hyperbeam_trio.devices.wasm.live import Call, Handle, Live, call_guest
+from hyperbeam_trio.devices.wasm.restoring import restore
+from hyperbeam_trio.devices.wasm.signature import Argument, Number, Signature
+from hyperbeam_trio.devices.wasm.wasi import MODULE as WASI
+from hyperbeam_trio.devices.wasm.wasi import Wasi
+from hyperbeam_trio.errors import (
+    BadRequest,
+    GuestError,
+    GuestLimit,
+    KeyNotFound,
+    NotFound,
+    StateLost,
+)
+from hyperbeam_trio.message import Atom, Link, Message, Value, as_text, is_private
+from hyperbeam_trio.setting import set_path
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+QUICK_SECONDS = 0.02
+"""How long a stateless guest may hold the event loop before it is sent to a thread instead."""
+
+MAX_IMAGES = 64
+
+
+class WasmDevice(Device):
+    """Runs WebAssembly: `init` makes a guest of an image, `compute` calls one of its functions.
+
+    The image is `image` (an id, a message or the module itself) or `body`. A call names `function`
+    and `parameters`; its outcome is `results/type` and `results/output`.
+    """
+
+    name = "wasm-64@1.0"
+    excludes = frozenset({"instance"})
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._images: OrderedDict[str, Image] = OrderedDict()
+        self._quick: OrderedDict[bytes, Instance] = OrderedDict()
+
+    @key
+    async def init(self, base: Message, request: Message, context: Context) -> Value:
+        """The base with a live guest of its image."""
+        image = await self._image(base, context)
+        live = await self._start(image, base, context)
+        return _with_handle(base, Handle(image, live, live.generation))
+
+    @key
+    async def compute(self, base: Message, request: Message, context: Context) -> Value:
+        """The base with the results of one call; without a `function` the base as it is."""
+        state = await self._normalized(base, context)
+        if state.int("pass", 1) != 1:
+            return state
+        function, parameters = await _call_of(state, request, context)
+        if function is None:
+            return state
+        handle = _handle(state)
+        if handle.image.stateless:
+            output = await self._call_quickly(handle, function, parameters, context)
+            return await _with_results(state, output, context)
+        return await self._call_live(handle, state, function, parameters, context)
+
+    @key("import")
+    async def import_(self, base: Message, request: Message, context: Context) -> Value:
+        """What the device at `stdlib/<module>` answers to one imported function (spec/06 §1.4)."""
+        module, function = request.text("module"), request.text("func")
+        library = await view_path(base, output_path(base, "stdlib", module), context)
+        if not isinstance(library, Message):
+            raise KeyNotFound(f"No device serves the import {module}.{function}.")
+        asked = library.set_values({"state": base})
+        return await context.internal().resolve(asked, request.set(path=function))
+
+    @key
+    async def snapshot(self, base: Message, request: Message, context: Context) -> Value:
+        """`body`: the guest's linear memory; empty for a module without one."""
+        handle = _handle(await self._normalized(base, context))
+        async with handle.live.lock:
+            live = handle.live if handle.current else await self._rebuilt(handle, base, context)
+            live.instance.outside.require_none()
+            memory = live.instance.memory
+            body = await trio.to_thread.run_sync(lambda: bytes(memory.view()) if memory else b"")
+        return Message.of({"body": body})
+
+    @key
+    async def normalize(self, base: Message, request: Message, context: Context) -> Value:
+        """The base with a live guest, restored from `snapshot` if there is none."""
+        return await self._normalized(base, context)
+
+    @key
+    async def terminate(self, base: Message, request: Message, context: Context) -> Value:
+        """The base without its guest."""
+        return base.with_private(**{_handle_key(base): None})
+
+    # Images and instances.
+
+    async def _image(self, base: Message, context: Context) -> Image:
+        if base.text("mode", base.text("Mode", "WASM")).upper() == "AOT":
+            raise BadRequest("AOT images are not supported.")
+        path = input_path(base, "image")
+        value = await view_path(base, path, context)
+        known = as_text(value) if isinstance(value, bytes) and len(value) == 43 else None
+        if known is not None and known in self._images:
+            return self._images[known]
+        if value is None:
+            value = await context.view(base, "body")
+        code = await _code_of(value, "/".join(path), context)
+        limit = context.config.wasm_fuel_limit
+        engine = await self._running_engine(context)
+        compile_ = partial(engine.compile, code, metered=limit is not None)
+        image = await trio.to_thread.run_sync(compile_, limiter=context.node.crypto_limiter)
+        if known is not None:
+            _remember(self._images, known, image)
+        return image
+
+    async def _running_engine(self, context: Context) -> Engine:
+        if self._engine is None:
+            place = context.config.wasm_artefacts
+            self._engine = Engine(Path(place).expanduser() if place else None)
+        await context.node.services.ensure("wasm-epochs", self._engine.run_epochs)
+        return self._engine
+
+    async def _start(self, image: Image, base: Message, context: Context) -> Live:
+        """A new guest; its start functions run."""
+        libraries = await _libraries(base, context)
+        wasi = Wasi()
+        holder: list[Live] = []
+
+        def bind(module: str, name: str, signature: Signature) -> HostFunction | None:
+            if module in libraries:
+                return partial(self._import_from_thread, holder, context, module, name, signature)
+            return wasi.bind(module, name, signature)
+
+        make = partial(Instance, image, bind, _limits(context))
+        instance = await trio.to_thread.run_sync(make)
+        live = Live(instance, wasi)
+        holder.append(live)
+        return live
+
+    def _import_from_thread(
+        self,
+        holder: list[Live],
+        context: Context,
+        module: str,
+        name: str,
+        signature: Signature,
+        instance: Instance,
+        arguments: tuple[Number, ...],
+    ) -> Sequence[Number]:
+        if not holder:
+            return [0] * len(signature.results)
+        request = Message(
+            path="import", module=module, func=name, args=list(arguments), **{"func-sig": signature.text}
+        )
+        return trio.from_thread.run(_answer_import, holder[0], request, signature, context)
+
+    async def _normalized(self, base: Message, context: Context) -> Message:
+        if _handle_key(base) in base.private:
+            return base.without("snapshot")
+        snapshot = await context.view(base, "snapshot")
+        device_key = base.text("device-key", None)
+        if isinstance(snapshot, Message) and device_key is not None:
+            snapshot = await context.view(snapshot, device_key)
+        body = await context.view(snapshot, "body") if isinstance(snapshot, Message) else None
+        if not isinstance(body, bytes):
+            raise StateLost("no_wasm_instance_or_snapshot")
+        image = await self._image(base, context)
+        live = await self._start(image, base, context)
+        await trio.to_thread.run_sync(partial(restore, live.instance, body, own=False))
+        handle = Handle(image, live, live.generation, memory=body)
+        return _with_handle(base.without("snapshot"), handle)
+
+    async def _rebuilt(self, handle: Handle, base: Message, context: Context) -> Live:
+        """A guest of its own in the state of `handle`."""
+        memory, calls = handle.steps()
+        live = await self._start(handle.image, base, context)
+        if memory:
+            await trio.to_thread.run_sync(restore, live.instance, memory)
+        for call in calls:
+            await trio.to_thread.run_sync(call_guest, live, call)
+        return live
+
+    # Calls.
+
+    async def _call_quickly(
+        self, handle: Handle, function: str, parameters: list[Argument], context: Context
+    ) -> list[Number] | GuestError:
+        """A call of a guest without state or imports: here, or in a thread if it takes long."""
+        instance = self._quick.pop(handle.image.digest, None)
+        if instance is None or instance.damaged:
+            instance = Instance(handle.image, None, _limits(context, QUICK_SECONDS))
+        _remember(self._quick, handle.image.digest, instance)
+        try:
+            return instance.call(function, parameters)
+        except GuestLimit as limit:
+            if limit.details.get("limit") != "time":
+                raise
+        except GuestError as error:
+            return error
+        patient = Instance(handle.image, None, _limits(context))
+        try:
+            return await trio.to_thread.run_sync(patient.call, function, parameters)
+        except GuestLimit:
+            raise
+        except GuestError as error:
+            return error
+
+    async def _call_live(
+        self,
+        handle: Handle,
+        state: Message,
+        function: str,
+        parameters: list[Argument],
+        context: Context,
+    ) -> Message:
+        if handle.live.importing:
+            live = await self._rebuilt(handle, state, context)
+            handle = Handle(handle.image, live, live.generation, None, handle.parent, handle.call)
+        async with handle.live.lock:
+            if not handle.current:
+                live = await self._rebuilt(handle, state, context)
+                handle = Handle(
+                    handle.image, live, 0, handle.memory, handle.parent, handle.call, handle.depth
+                )
+            files = await _files_of(state, context)
+            call = Call(function, tuple(parameters), state, files)
+            try:
+                output = await trio.to_thread.run_sync(call_guest, handle.live, call)
+            except GuestLimit:
+                raise
+            except GuestError as error:
+                return await _with_results(state, error, context)
+            after = handle.after(call)
+        done = await _with_files(handle.live.state, handle.live.wasi, files, context)
+        return _with_handle(await _with_results(done, output, context), after)
+
+
+# The pieces of a call.
+
+
+async def _call_of(
+    state: Message, request: Message, context: Context
+) -> tuple[str | None, list[Argument]]:
+    body = await context.view(request, "body")
+    inner = body if isinstance(body, Message) else Message()
+    function = inner.get("function") or request.get("function") or state.get("function")
+    for message in (inner, request, state):
+        if "parameters" in message:
+            loaded = await context.load_all(message["parameters"])
+            listed = Message.of({"parameters": loaded}).list("parameters")
+            return as_text(function), [_argument(item) for item in listed]
+    return as_text(function), []
+
+
+def _argument(item: Value) -> Argument:
+    return item if isinstance(item, int | float | bytes) else str(as_text(item))
+
+
+async def _code_of(value: Value, where: str, context: Context) -> bytes:
+    """The module's bytes: given, or the `body` (or `data`) of a message or of a stored one."""
+    if isinstance(value, bytes) and len(value) in (32, 43):
+        value = await context.cache.read(as_text(value) or "")
+        if value is None:
+            raise NotFound(f"The image named in {where} is not stored here.")
+    if isinstance(value, Message):
+        code = await context.view(value, "body")
+        value = await context.view(value, "data") if code is None else code
+    if not isinstance(value, bytes):
+        raise BadRequest(f"No viable image found in {where}.")
+    return value
+
+
+async def _libraries(base: Message, context: Context) -> set[str]:
+    """Modules whose imports devices answer; wasi@1.0 is bound directly instead."""
+    stdlib = await view_path(base, output_path(base, "stdlib"), context)
+    found: set[str] = set()
+    for module in stdlib if isinstance(stdlib, Message) else ():
+        library = await context.view(stdlib, module)
+        device = as_text(library.get("device")) if isinstance(library, Message) else None
+        if not is_private(module) and (device or "").lower() != "wasi@1.0":
+            found.add(module)
+    return found
+
+
+async def _answer_import(
+    live: Live, request: Message, signature: Signature, context: Context
+) -> list[Number]:
+    """Resolve an import on the guest's present state; zeros where no device answers it."""
+    live.importing = True
+    try:
+        answer = await context.internal().resolve(live.state, request)
+    except KeyNotFound:
+        return [0] * len(signature.results)
+    finally:
+        live.importing = False
+    if not isinstance(answer, Message):
+        raise GuestError(f"The import {request.text('func')} gave no message with 'results'.")
+    state = await context.view(answer, "state")
+    if isinstance(state, Message):
+        live.state = state
+    results = await context.load_all(answer.get("results"))
+    numbers = Message.of({"results": results}).list("results", [])
+    return [item for item in numbers if isinstance(item, int | float)]
+
+
+async def _with_results(
+    state: Message, output: Sequence[Number] | GuestError, context: Context
+) -> Message:
+    if isinstance(output, GuestError):
+        outcome: dict[str, Value] = {"type": Atom("error"), "output": output.text.encode()}
+    else:
+        outcome = {"type": Atom("ok"), "output": list(output)}
+    for name, value in outcome.items():
+        path = ["results", *output_path(state, name)]
+        state = await set_path(state, path, value, context)
+    return state
+
+
+# Files of wasi@1.0 in the state.
+
+
+async def _files_of(state: Message, context: Context) -> FileTable | None:
+    descriptors = await context.load_all(state.get("file-descriptors"))
+    files = await context.load_all(state.get("vfs"))
+    if not isinstance(descriptors, Message) or not isinstance(files, Message):
+        return None
+    return FileTable.from_trees(_plain(descriptors), _plain(files))
+
+
+def _plain(message: Message) -> dict[str, dict[str, object]]:
+    return {
+        key: _plain(value) if isinstance(value, Message) else value  # type: ignore[misc]  # a tree
+        for key, value in message.items()
+    }
+
+
+async def _with_files(
+    state: Message, wasi: Wasi, files: FileTable | None, context: Context
+) -> Message:
+    if files is None:
+        return state
+    return state.set({"file-descriptors": wasi.files.descriptor_tree(), "vfs": wasi.files.file_tree()})
+
+
+# Handles in states.
+
+
+def _handle_key(base: Message) -> str:
+    return "wasm:" + "/".join(output_path(base))
+
+
+def _handle(base: Message) -> Handle:
+    handle: Handle = base.private[_handle_key(base)]
+    return handle
+
+
+def _with_handle(base: Message, handle: Handle) -> Message:
+    return base.with_private(**{_handle_key(base): handle})
+
+
+def _limits(context: Context, seconds: float | None = None) -> Limits:
+    config = context.config
+    return Limits(
+        seconds=seconds or config.wasm_time_limit,
+        memory=config.wasm_memory_limit,
+        fuel=config.wasm_fuel_limit,
+    )
+
+
+def _remember(table: OrderedDict[K, V], key: K, value: V) -> None:
+    table[key] = value
+    while len(table) > MAX_IMAGES:
+        table.popitem(last=False)

@@ -1,0 +1,139 @@
+"""An HTTP request as the message that it is (spec/01 §11.1, spec/07 §3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from hyperbeam_trio.commitments import failing_commitments, only_committed
+from hyperbeam_trio.errors import BadRequest, InvalidCommitment
+from hyperbeam_trio.http.exchange import Header, HttpRequest
+from hyperbeam_trio.http.negotiation import Negotiator
+from hyperbeam_trio.message import Message, Value, is_private
+
+if TYPE_CHECKING:
+    from hyperbeam_trio.node import Node
+
+NEVER_KEYS = frozenset(
+    {
+        *(b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"te", b"expect"),
+        *(b"trailer", b"upgrade", b"upgrade-insecure-requests", b"proxy-connection", b"priority"),
+        *(b"user-agent", b"accept-encoding", b"accept-language", b"accept-charset", b"dnt"),
+        *(b"cookie", b"authorization", b"origin", b"referer", b"pragma", b"if-none-match"),
+        *(b"if-modified-since", b"save-data", b"http2-settings", b"x-real-ip", b"x-request-id"),
+        *(b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
+        *(b"access-control-request-headers", b"access-control-request-method"),
+    }
+)
+"""What concerns the connection or the client alone; a key only where a signature covers it."""
+
+_SECRET = frozenset({b"cookie", b"authorization"})
+
+
+async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator) -> Message:
+    """The request's message, verified, with `path`, `method` and the codec wishes as keys.
+
+    A signed message keeps only the keys that are signed; a signature that does not hold is
+    `InvalidCommitment` (400). Raises `BadRequest` for what can't be decoded, `TooLarge`.
+    """
+    body = await request.body.read(node.config.max_body)
+    headers = request.headers
+    signed = any(name == b"signature-input" for name, _ in headers)
+    kept = headers if signed else public_headers(headers)
+    name = _codec_name(headers, request.target, negotiator)
+    message = _decode(name, kept, body, negotiator)
+    if message.commitments:
+        verify_request(message)
+        message = only_committed(message)
+    elif signed:
+        message = message.without(*(n.decode("latin-1") for n in NEVER_KEYS))
+    message = with_metadata(message, request)
+    private = {n.decode(): v for n, v in headers if n in _SECRET}
+    if request.peer is not None:
+        private["ip"] = request.peer[0].encode()
+    return message.with_private(transport=private)
+
+
+def public_headers(headers: Iterable[Header]) -> list[Header]:
+    """The headers that are keys of an unsigned request."""
+    return [
+        header
+        for header in headers
+        if header[0] not in NEVER_KEYS and not header[0].startswith(b"sec-")
+    ]
+
+
+def _codec_name(headers: Iterable[Header], target: bytes, negotiator: Negotiator) -> str:
+    """The codec device that the body is in; a query key wins over a header."""
+    found = {name: value for name, value in headers if name in (b"codec-device", b"content-type")}
+    _, _, query = target.partition(b"?")
+    for part in query.split(b"&"):
+        name, _, value = part.partition(b"=")
+        if name in (b"codec-device", b"content-type"):
+            found[name] = unquote_to_bytes(value)
+    if b"codec-device" in found:
+        return negotiator.name_of(found[b"codec-device"].decode("latin-1"))
+    return negotiator.name_of(found.get(b"content-type", b"").decode("latin-1"))
+
+
+def _decode(name: str, headers: Iterable[Header], body: bytes, negotiator: Negotiator) -> Message:
+    if name == negotiator.default:
+        return negotiator.codec(name).decode(_joined(headers), body)
+    message = negotiator.codec(name).from_bytes(body)
+    if message.commitments:
+        return message
+    outer = negotiator.codec(negotiator.default).decode(_joined(headers), b"")
+    beside = {k: v for k, v in outer.items() if k not in ("content-type", "codec-device")}
+    return Message.of({**beside, **message})
+
+
+def _joined(headers: Iterable[Header]) -> list[tuple[str, bytes]]:
+    """Headers with text names, equal names joined by `, ` in their order."""
+    found: dict[str, bytes] = {}
+    for raw, value in headers:
+        name = raw.decode("latin-1")
+        found[name] = found[name] + b", " + value if name in found else value
+    return [(name, value) for name, value in found.items() if not is_private(name)]
+
+
+def verify_request(message: Message) -> None:
+    """`InvalidCommitment` that names the first commitment of a message that does not hold."""
+    for commitment in failing_commitments(message):
+        raise InvalidCommitment(
+            f"Commitment {commitment.id} ({commitment.device}/{commitment.type}) does not hold "
+            "for the request: its signature and what it signs differ.",
+            details={"commitment": commitment.id},
+        )
+
+
+def with_metadata(message: Message, request: HttpRequest) -> Message:
+    """The message with what the transport says; a signed message's own keys win."""
+    try:
+        target = request.target.decode("ascii")
+    except UnicodeDecodeError:
+        raise BadRequest(f"The request target {request.target!r} is not ASCII.") from None
+    values: dict[str, Value] = {"method": request.method.encode()}
+    if (message.signers and message.get("type") == b"Process") or "path" not in message:
+        values["path"] = target.encode()
+    for name, fallback in (("accept-bundle", False), ("accept", b"*/*")):
+        values[name] = _wish(message, request, name.encode(), fallback)
+    for name in (b"require-codec", b"accept-codec", b"host"):
+        found = _wish(message, request, name, None)
+        if found is not None:
+            values[name.decode()] = found
+    if message.signers and message.get("type") != b"Process":
+        values = {key: value for key, value in values.items() if key not in message}
+    if not message.signers and message.get("body") == b"":
+        message = message.without("body")
+    return message.set_values(values)
+
+
+def _wish(message: Message, request: HttpRequest, name: bytes, fallback: Value) -> Value:
+    own = message.get(name.decode())
+    if own is not None:
+        return own
+    for header, value in request.headers:
+        if header == name:
+            return value
+    return fallback

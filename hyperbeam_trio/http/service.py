@@ -1,0 +1,179 @@
+"""The node's HTTP face: every request is a message, every answer one too (spec/07 §3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import trio
+
+from hyperbeam_trio.cachecontrol import parse_directives
+from hyperbeam_trio.context import Context
+from hyperbeam_trio.errors import BadRequest, HyperbeamError, NodeError
+from hyperbeam_trio.hooks import run_hook
+from hyperbeam_trio.http.answers import AnswerCache
+from hyperbeam_trio.http.exchange import HttpRequest, HttpResponse
+from hyperbeam_trio.http.incoming import read_request
+from hyperbeam_trio.http.negotiation import Negotiator
+from hyperbeam_trio.http.outgoing import (
+    PREFLIGHT,
+    Renderer,
+    error_message,
+    forced,
+    with_status,
+)
+from hyperbeam_trio.http.server import serve
+from hyperbeam_trio.message import Link, Message, Value
+from hyperbeam_trio.path import parse_request
+
+if TYPE_CHECKING:
+    from hyperbeam_trio.node import Node
+
+log = logging.getLogger("hyperbeam_trio.http")
+
+_KEPT = parse_directives("always")
+
+
+class NodeHandler:
+    """Answers HTTP requests by resolving them on a node; `await handler(request)` never raises."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._negotiator = Negotiator(node.devices, node.config.default_codec)
+        self._renderer = Renderer(node, self._negotiator)
+        self._answers = AnswerCache(node.config.answer_cache_bytes)
+        self._config = node.config
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "OPTIONS":
+            return PREFLIGHT
+        if self._config is not self._node.config:
+            self._answers.clear()
+            self._config = self._node.config
+        kept = self._answers.find(request)
+        if kept is not None:
+            return kept
+        begun = perf_counter()
+        response = await self._answer(request)
+        if log.isEnabledFor(logging.DEBUG):
+            took = 1000 * (perf_counter() - begun)
+            target = request.target.decode("latin-1")
+            log.debug("%s %s %d %.1f ms", request.method, target, response.status, took)
+        return response
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
+        asked = Message.of({"accept": b"*/*"})
+        try:
+            asked = await read_request(request, self._node, self._negotiator)
+            return await self._resolve(request, asked)
+        except HyperbeamError as error:
+            return await self._refuse(asked, error)
+        except Exception as error:
+            log.exception("Answering %s %r failed", request.method, request.target)
+            return await self._refuse(asked, fault(error, self._node.config.mode == "debug"))
+
+    async def _resolve(self, request: HttpRequest, asked: Message) -> HttpResponse:
+        node = self._node
+        self._check_initialized(asked)
+        await self._keep_signed(asked)
+        context = replace(node.context(), cache_control=_KEPT)
+        sequence = await self._sequence(asked, context)
+        if not sequence:
+            return _redirect(node.config.default_request)
+        result = await context.resolve_many(sequence)
+        answer, status = with_status(forced(result).reset(), 200)
+        answer, status = await self._response_hook(asked, answer, status, context)
+        response = await self._renderer.render(asked, answer, status)
+        return self._finish(request, response, context)
+
+    def _check_initialized(self, asked: Message) -> None:
+        path = asked.text("path")
+        if self._node.config.initialized == "false" and not path.startswith("/~meta@1.0/info"):
+            raise HyperbeamError("Node must be initialized before use.", status=400)
+
+    async def _keep_signed(self, asked: Message) -> None:
+        if asked.signers and self._node.config.store_all_signed:
+            await self._node.cache.write(asked)
+
+    async def _sequence(self, asked: Message, context: Context) -> list[Value]:
+        sequence = parse_request(asked)
+        if not self._node.hooks.find("request"):
+            return sequence
+        event = Message.of({"request": asked, "body": sequence})
+        body = (await run_hook("request", event, context))["body"]
+        if not isinstance(body, list):
+            raise NodeError("The request hook should return a list of messages as its body.")
+        return body
+
+    async def _response_hook(
+        self, asked: Message, answer: Message, status: int, context: Context
+    ) -> tuple[Message, int]:
+        if not self._node.hooks.find("response"):
+            return answer, status
+        event = Message.of({"request": asked, "body": answer})
+        body = (await run_hook("response", event, context))["body"]
+        body = await context.load(body) if isinstance(body, Link) else body
+        return with_status(forced(body), status)
+
+    def _finish(
+        self, request: HttpRequest, response: HttpResponse, context: Context
+    ) -> HttpResponse:
+        run = context.run
+        hit = bool(run.hits) and not run.misses
+        response.headers = [*response.headers, (b"cache-status", b"hit" if hit else b"miss")]
+        if not run.volatile and not self._node.hooks and response.status == 200:
+            self._answers.keep(request, response)
+        return response
+
+    async def _refuse(self, asked: Message, error: HyperbeamError) -> HttpResponse:
+        answer = error_message(error)
+        try:
+            return await self._renderer.render(asked, answer, error.status)
+        except HyperbeamError as unrendered:
+            plain = Message.of({"accept": b"*/*"})
+            return await self._renderer.render(plain, error_message(unrendered), unrendered.status)
+
+
+def fault(error: Exception, debug: bool) -> HyperbeamError:
+    """What a client is told of a fault of ours: its kind, and in debug mode its text."""
+    text = f"{type(error).__name__}: {error}" if debug else "The node failed on this request."
+    return NodeError(text)
+
+
+def _redirect(location: str) -> HttpResponse:
+    return HttpResponse(302, [(b"location", location.encode())])
+
+
+async def serve_node(
+    node: Node, *, task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve a node at its configured address until cancelled; started with its URLs."""
+    config = node.config
+    if not 0 <= config.port <= 65535:
+        raise BadRequest(f"port is {config.port}; expected 0 to 65535.")
+    handler = NodeHandler(node)
+    async with trio.open_nursery() as nursery:
+        addresses = await nursery.start(_serve, node, handler)
+        urls = [f"http://{_host(host)}:{port}/" for host, port, *_ in addresses]
+        node.urls = urls
+        log.info("HTTP server started on %s", ", ".join(urls))
+        task_status.started(urls)
+
+
+async def _serve(node: Node, handler: NodeHandler, *, task_status: trio.TaskStatus) -> None:
+    config = node.config
+    await serve(
+        handler,
+        config.host,
+        config.port,
+        door=config.http_server,
+        limits=config.http_limits(),
+        task_status=task_status,
+    )
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
