@@ -1,0 +1,401 @@
+"""Records: a message, list or note as bytes from which one key can be read alone (spec/04 §12).
+
+A small record is one page:
+
+    form 1, flags 1, count n 4, key bytes k 4, kinds n, ends (n+1)*4, keys k, values, crc32 4
+
+Numbers are little-endian and unsigned. `flags` bit 0 marks a list, whose keys are "1".."n". Every
+key stands between bytes 0xFF, which UTF-8 never holds, so that one search finds it whole. Value
+`i` lies between `ends[i]` and `ends[i+1]` behind the keys and is what `kinds[i]` says, so no bytes
+can be mistaken for a link. The checksum covers the store key and the whole page.
+
+A larger record is a head (form, flags, count, number of pages), a directory of pages+1 offsets of
+8 bytes, and pages whose checksums also cover the head and their own number. A keyed hash says
+which page holds a key: a reader touches one directory entry and one page, whatever the size, and
+damage anywhere on its way shows in that page's checksum.
+
+CRC-32 finds every damage of up to 32 bits in a row and misses one other in 2**32. It stops
+accidents, not forgers: `verify` recomputes the ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum, IntEnum
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import accumulate
+from struct import Struct, error, unpack_from
+from typing import Final, TypeAlias
+from zlib import crc32
+
+from hyperbeam_trio.errors import BadRequest, CorruptData
+from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, describe
+
+PAGE_BYTES = 2048
+"""Keys and values of a page, on average; records up to twice this size are one page."""
+
+
+class Missing(Enum):
+    """The type of `MISSING`, which stands for a key that a message does not have."""
+
+    MISSING = "MISSING"
+
+
+MISSING: Final = Missing.MISSING
+
+
+class Kind(IntEnum):
+    """What the bytes of a value are."""
+
+    BINARY = 0
+    INTEGER = 1
+    FLOAT = 2
+    ATOM = 3
+    TRUE = 4
+    FALSE = 5
+    NULL = 6
+    LINK = 7
+    BLOB = 8
+    LIST = 9
+    MESSAGE = 10
+    RESOLVE = 11
+
+
+Items: TypeAlias = Mapping[str, Value]
+_Entry: TypeAlias = tuple[bytes, int, bytes]
+
+_PAGE, _PAGED = 1, 2
+_LIST_FLAG = 1
+_HEAD = Struct("<BBII")
+_HEAD_BYTES = _HEAD.size
+_CRC_BYTES = 4
+_SPAN = Struct("<II")
+_EXTENT = Struct("<QQ")
+_FLOAT = Struct("<d")
+_SIZE = Struct("<Q")
+_SHORT_KEYS = 1024
+_DAMAGE = (error, ValueError, IndexError, RecursionError)
+"""What decoding raises on bytes that no encoder of ours wrote."""
+
+
+# Writing.
+
+
+def encode(key: str, items: Items, *, is_list: bool = False) -> bytes:
+    """The record of `items`, to be stored under the store key `key`.
+
+    Messages and lists inside stand in the record itself: the caller replaces by links what shall
+    be a record of its own. Raises `BadRequest` for values that can't be stored.
+    """
+    flags = _LIST_FLAG if is_list else 0
+    entries = _entries(items if is_list else sorted(items), items)
+    size = sum([len(raw) + len(value) for raw, _, value in entries])
+    if size <= 2 * PAGE_BYTES or len(entries) < 2:
+        return _encode_page(crc32(key.encode()), flags, entries)
+    return _encode_pages(key, flags, entries, -(-size // PAGE_BYTES))
+
+
+def _entries(names: Iterable[str], items: Items) -> list[_Entry]:
+    entries = []
+    for name in names:
+        value = items[name]
+        kind, stored = (0, value) if type(value) is bytes else _encode_value(value)
+        entries.append((name.encode("utf-8", "surrogatepass"), kind, stored))
+    return entries
+
+
+def _encode_pages(key: str, flags: int, entries: list[_Entry], count: int) -> bytes:
+    head = _HEAD.pack(_PAGED, flags, len(entries), count)
+    salt = _salt(key)
+    shelves: list[list[_Entry]] = [[] for _ in range(count)]
+    for entry in entries:
+        shelves[_page_of(salt, entry[0], count)].append(entry)
+    offset = _HEAD_BYTES + (count + 1) * _SIZE.size
+    directory = [_SIZE.pack(offset)]
+    parts = []
+    for number, shelf in enumerate(shelves):
+        parts.append(_encode_page(_page_seed(key, head, number), flags, shelf))
+        offset += len(parts[-1])
+        directory.append(_SIZE.pack(offset))
+    return b"".join((head, *directory, *parts))
+
+
+def _encode_page(seed: int, flags: int, entries: list[_Entry]) -> bytes:
+    if not entries:
+        page = _HEAD.pack(_PAGE, flags, 0, 0) + b"\0\0\0\0"
+        return page + crc32(page, seed).to_bytes(4, "little")
+    raws, kinds, values = zip(*entries, strict=True)
+    keys = b"\xff%b\xff" % b"\xff".join(raws)
+    head = _HEAD.pack(_PAGE, flags, len(entries), len(keys))
+    ends = _ends_struct(len(entries) + 1).pack(0, *accumulate(map(len, values)))
+    page = b"".join((head, bytes(kinds), ends, keys, *values))
+    return page + crc32(page, seed).to_bytes(4, "little")
+
+
+@lru_cache(maxsize=64)
+def _ends_struct(count: int) -> Struct:
+    return Struct(f"<{count}I")
+
+
+def _encode_value(value: Value) -> tuple[int, bytes]:
+    encoder = _ENCODERS.get(type(value))
+    if encoder is None:
+        return _encode_derived(value)
+    return encoder(value)
+
+
+def _encode_derived(value: Value) -> tuple[int, bytes]:
+    """Values of classes derived from ours; `BadRequest` for what has no stored form."""
+    for known, encoder in _ENCODERS.items():
+        if isinstance(value, known):
+            return encoder(value)
+    raise BadRequest(f"The cache can't store {describe(value)}; resolve it first.")
+
+
+def _encode_integer(value: int) -> tuple[int, bytes]:
+    return Kind.INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+
+
+def _encode_bool(value: bool) -> tuple[int, bytes]:
+    return (Kind.TRUE if value else Kind.FALSE), b""
+
+
+_PLAIN_ATOMS = {"true": Kind.TRUE, "false": Kind.FALSE, "null": Kind.NULL}
+
+
+def _encode_atom(value: Atom) -> tuple[int, bytes]:
+    plain = _PLAIN_ATOMS.get(value)
+    return (Kind.ATOM, value.encode()) if plain is None else (plain, b"")
+
+
+def _encode_link(link: Link) -> tuple[int, bytes]:
+    if link.kind == "binary":
+        return Kind.BLOB, _SIZE.pack(link.size) + link.id.encode()
+    return Kind.LINK, link.id.encode()
+
+
+def _encode_list(value: list[Value]) -> tuple[int, bytes]:
+    items = {str(number): item for number, item in enumerate(value, 1)}
+    return Kind.LIST, _encode_page(0, _LIST_FLAG, _entries(items, items))
+
+
+def _encode_message(value: Message) -> tuple[int, bytes]:
+    return Kind.MESSAGE, _encode_page(0, 0, _entries(sorted(value), value))
+
+
+def _encode_resolve(value: Resolve) -> tuple[int, bytes]:
+    return Kind.RESOLVE, _encode_list(list(value.sequence))[1]
+
+
+_ENCODERS: Mapping[type, Callable[..., tuple[int, bytes]]] = {
+    bytes: lambda value: (Kind.BINARY, value),
+    bool: _encode_bool,
+    int: _encode_integer,
+    float: lambda value: (Kind.FLOAT, _FLOAT.pack(value)),
+    Atom: _encode_atom,
+    type(None): lambda _: (Kind.NULL, b""),
+    Link: _encode_link,
+    list: _encode_list,
+    Message: _encode_message,
+    Resolve: _encode_resolve,
+}
+
+
+# Reading.
+
+
+def decode(key: str, data: bytes) -> dict[str, Value] | list[Value]:
+    """All items of the record that lies under `key`; `CorruptData` when it is damaged."""
+    if data[:1] != b"\2":
+        names, values = _decode_page(key, crc32(key.encode()), data)
+        return values if data[1] & _LIST_FLAG else dict(zip(names, values, strict=True))
+    items: dict[str, Value] = {}
+    for part in pages(key, data):
+        items.update(part)
+    return gather(key, data, items)
+
+
+def gather(key: str, data: bytes, items: dict[str, Value]) -> dict[str, Value] | list[Value]:
+    """Items of all pages as what the record is; `CorruptData` when they are not all."""
+    try:
+        _, flags, count, _ = _HEAD.unpack_from(data)
+        if len(items) != count:
+            raise damaged(key, f"it holds {len(items)} keys, not {count}")
+        if flags & _LIST_FLAG:
+            return [items[str(number)] for number in range(1, count + 1)]
+    except (error, KeyError) as problem:
+        raise damaged(key, str(problem)) from problem
+    return items
+
+
+def pages(key: str, data: bytes) -> Iterator[dict[str, Value]]:
+    """The items of a record page by page, so that a reader can let others run in between."""
+    for number, (seed, page) in enumerate(_split(key, data)):
+        names, values = _decode_page(f"{key} page {number}", seed, page)
+        yield dict(zip(names, values, strict=True))
+
+
+def keys(key: str, data: bytes) -> list[str]:
+    """The keys of the record, sorted (a list's in its order), without decoding the values."""
+    found: list[str] = []
+    for seed, page in _split(key, data):
+        _check(key, seed, page)
+        _, _, count, width = _HEAD.unpack_from(page)
+        found += _page_names(page, count, width)
+    _, flags, count, _ = _HEAD.unpack_from(data)
+    if len(found) != count:
+        raise damaged(key, f"it holds {len(found)} keys, not {count}")
+    return sorted(found, key=int) if flags & _LIST_FLAG else sorted(found)
+
+
+def find(key: str, view: memoryview, name: str) -> Value | Missing:
+    """The value of one key of the record that lies under `key`, or `MISSING`.
+
+    Reads a single page. Raises `CorruptData` when that page, or the way to it, is damaged.
+    """
+    raw = name.encode("utf-8", "surrogatepass")
+    if len(view) and view[0] == _PAGED:
+        try:
+            seed, page = _page_for(key, view, raw)
+        except (error, ZeroDivisionError) as problem:
+            raise damaged(key, str(problem)) from problem
+    else:
+        seed, page = crc32(key.encode()), bytes(view)
+    _check(key, seed, page)
+    try:
+        return _find_in(page, raw)
+    except _DAMAGE as problem:
+        raise damaged(key, str(problem)) from problem
+
+
+def _split(key: str, data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The pages of a record, each with the seed of its checksum."""
+    if data[:1] != b"\2":
+        yield crc32(key.encode()), data
+        return
+    head = data[:_HEAD_BYTES]
+    try:
+        _, _, _, count = _HEAD.unpack(head)
+        offsets = unpack_from(f"<{count + 1}Q", data, _HEAD_BYTES)
+    except error as problem:
+        raise damaged(key, str(problem)) from problem
+    for number in range(count):
+        yield _page_seed(key, head, number), data[offsets[number] : offsets[number + 1]]
+
+
+def _page_for(key: str, view: memoryview, raw: bytes) -> tuple[int, bytes]:
+    head = bytes(view[:_HEAD_BYTES])
+    _, _, _, count = _HEAD.unpack(head)
+    number = _page_of(_salt(key), raw, count)
+    start, end = _EXTENT.unpack_from(view, _HEAD_BYTES + number * _SIZE.size)
+    return _page_seed(key, head, number), bytes(view[start:end])
+
+
+def _salt(key: str) -> bytes:
+    # A message's id depends on its keys, so nobody can choose keys that share a page.
+    return key.encode()[-64:]
+
+
+def _page_of(salt: bytes, raw: bytes, pages: int) -> int:
+    return int.from_bytes(blake2b(raw, digest_size=8, key=salt).digest(), "little") % pages
+
+
+def _page_seed(key: str, head: bytes, number: int) -> int:
+    return crc32(head + number.to_bytes(4, "little"), crc32(key.encode()))
+
+
+def _check(key: str, seed: int, page: bytes) -> None:
+    if len(page) < _HEAD_BYTES + _CRC_BYTES:
+        raise damaged(key, f"it is cut to {len(page)} bytes")
+    if crc32(page[:-4], seed) != int.from_bytes(page[-4:], "little"):
+        raise damaged(key, "its checksum does not hold")
+
+
+def _find_in(page: bytes, raw: bytes) -> Value | Missing:
+    _, _, count, width = _HEAD.unpack_from(page)
+    spans = _HEAD_BYTES + count
+    first = spans + 4 * count + 4
+    at = page.find(b"\xff%b\xff" % raw, first, first + width)
+    if at < 0:
+        return MISSING
+    index = page.count(b"\xff", first, at)
+    start, end = _SPAN.unpack_from(page, spans + 4 * index)
+    base = first + width
+    value = page[base + start : base + end]
+    kind = page[_HEAD_BYTES + index]
+    return value if kind == 0 else _DECODERS[kind](value)
+
+
+def _decode_page(where: str, seed: int, page: bytes) -> tuple[Sequence[str], list[Value]]:
+    _check(where, seed, page)
+    try:
+        return _unpack_page(page)
+    except _DAMAGE as problem:
+        raise damaged(where, str(problem)) from problem
+
+
+def _unpack_page(page: bytes) -> tuple[Sequence[str], list[Value]]:
+    _, _, count, width = _HEAD.unpack_from(page)
+    spans = _HEAD_BYTES + count
+    ends = _ends_struct(count + 1).unpack_from(page, spans)
+    base = spans + 4 * count + 4 + width
+    values: list[Value] = []
+    start = base
+    for kind, end in zip(page[_HEAD_BYTES:spans], ends[1:], strict=True):
+        stop = base + end
+        value = page[start:stop]
+        values.append(value if kind == 0 else _DECODERS[kind](value))
+        start = stop
+    return _page_names(page, count, width), values
+
+
+def _page_names(page: bytes, count: int, width: int) -> Sequence[str]:
+    first = _HEAD_BYTES + 5 * count + 4
+    block = page[first : first + width]
+    return _shared_names(block) if width <= _SHORT_KEYS else _names(block)
+
+
+def _names(block: bytes) -> tuple[str, ...]:
+    if not block:
+        return ()
+    # Any text that a str can hold comes back as it was, also lone surrogates.
+    return tuple([str(raw, "utf-8", "surrogatepass") for raw in block[1:-1].split(b"\xff")])
+
+
+_shared_names = lru_cache(maxsize=1024)(_names)
+"""Messages of one sort have the same keys: split and decode them once."""
+
+
+def _decode_inner(data: bytes) -> tuple[Sequence[str], list[Value]]:
+    return _decode_page("a value inside a record", 0, data)
+
+
+def _decode_inner_message(data: bytes) -> Message:
+    names, values = _decode_inner(data)
+    return Message.of(dict(zip(names, values, strict=True)))
+
+
+_DECODERS: Sequence[Callable[[bytes], Value]] = (
+    lambda data: data,
+    lambda data: int.from_bytes(data, "little", signed=True),
+    lambda data: float(_FLOAT.unpack(data)[0]),
+    lambda data: Atom(data.decode()),
+    lambda _: True,
+    lambda _: False,
+    lambda _: None,
+    lambda data: Link(data.decode()),
+    lambda data: Link(data[8:].decode(), "binary", _SIZE.unpack_from(data)[0]),
+    lambda data: _decode_inner(data)[1],
+    _decode_inner_message,
+    lambda data: Resolve(tuple(_decode_inner(data)[1])),
+)
+
+
+def damaged(key: str, what: str) -> CorruptData:
+    """The error for stored bytes that are not what was written."""
+    return CorruptData(
+        f"The record {key!r} is damaged: {what}. Restore it from a copy, or delete it and compute "
+        "it again.",
+        details={"damaged": key},
+    )

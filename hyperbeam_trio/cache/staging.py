@@ -1,0 +1,308 @@
+"""Messages as store entries, worked out before anything is written (spec/04 §6.1, §12).
+
+Pure: no store, no waiting. `Staging.add` walks a value and collects what has to be in the store
+for it, content before what points at it: blobs, nested records, the record, commitments, aliases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, escape
+from hyperbeam_trio.cache.record import encode
+from hyperbeam_trio.codec.ids import fresh_id, link_id
+from hyperbeam_trio.codec.scalars import MAX_NESTING
+from hyperbeam_trio.codec.structured import from_tabm, to_tabm
+from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.crypto.encoding import hash_id
+from hyperbeam_trio.errors import BadRequest, TooLarge
+from hyperbeam_trio.message import Link, Message, Resolve, Value, describe
+
+BLOB_BYTES: Final = 4096
+"""Binaries over this size are blobs of their own and are read as links."""
+HASH_INLINE_BYTES: Final = 512 * 1024
+"""Binaries over this size are not hashed in the event loop (spec/09 §3)."""
+
+# No part of any id, so two messages of one id could differ in them (spec/02 §7).
+_NOT_STORED = frozenset({"commitments", "unsigned_id", "content-digest"})
+
+
+class Unread(Exception):
+    """An id takes the contents of these links to blobs: put them in `loaded` and stage again."""
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        super().__init__(*links)
+        self.links = links
+
+
+class Staging:
+    """The store entries of one or several values, in the order in which they may be written.
+
+    `known(key)` is not `None` when a store key and all that it points at are stored already.
+    `entries` never change once stored, `notes` may; write them in this order. `provisional` names
+    keys of `entries` that must not replace what may be there. `added` are the ids that were staged.
+
+    Large binaries are left `unhashed`: put each into `hashed` (with its id, by its identity), then
+    `restart` and stage again. `loaded` holds contents that an `Unread` asked for, by id.
+    """
+
+    def __init__(
+        self, known: Callable[[str], object] = lambda key: None, blob_bytes: int = BLOB_BYTES
+    ) -> None:
+        self.loaded: dict[str, bytes] = {}
+        self.hashed: dict[int, tuple[bytes, str]] = {}
+        self._known = known
+        self._blob_bytes = blob_bytes
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was staged, but not what was provided."""
+        self.entries: dict[str, bytes] = {}
+        self.notes: dict[str, bytes] = {}
+        self.provisional: set[str] = set()
+        self.added: list[str] = []
+        self.unhashed: list[bytes] = []
+
+    def add(self, value: Value) -> str:
+        """Stage a message, list or binary; its id, a message's being that of all its keys.
+
+        Raises `BadRequest` for what can't be stored, `TooLarge` when it is nested too deep, and
+        `Unread`.
+        """
+        if isinstance(value, Message):
+            id = self._message(value, 0)[0]
+        elif isinstance(value, list):
+            id = self._list(value, 0)
+        elif isinstance(value, bytes):
+            id = self._blob(value).id
+        else:
+            raise BadRequest(
+                f"The cache stores messages, lists and binaries, not {describe(value)}."
+            )
+        self.added.append(id)
+        return id
+
+    def part(self, value: Value, depth: int = 0) -> Value:
+        """What stands for `value` inside a record: itself, or a link to what was staged for it."""
+        if isinstance(value, bytes):
+            return self._blob(value) if len(value) > self._blob_bytes else value
+        if isinstance(value, Message):
+            return Link(self._message(value, depth + 1)[1])
+        if isinstance(value, list):
+            return Link(self._list(value, depth + 1))
+        if isinstance(value, Resolve):
+            _check_depth(depth)
+            # Part of the message itself, so its binaries stay where they are (spec/03 §2).
+            steps = value.sequence
+            return Resolve(
+                tuple([s if type(s) is bytes else self.part(s, depth + 1) for s in steps])
+            )
+        return value
+
+    def note(self, key: str, items: Mapping[str, Value]) -> None:
+        """Stage a record that may change: a result or a name."""
+        self.notes[key] = encode(key, items)
+
+    # Messages and lists.
+
+    def _message(self, message: Message, depth: int) -> tuple[str, str]:
+        """The id of all keys, and the id by which a parent links the message (spec/01 §6)."""
+        if "ao-types" in message or any(map(_is_link_name, message)):
+            regular = self._regular(message, depth)
+            if isinstance(regular, list):
+                return (self._list(regular, depth),) * 2
+            message = regular
+        id = message._id
+        if id is None or not self._has(MESSAGE + id):
+            _check_depth(depth)
+            stored = self._stored(message, depth)
+            id = id or self._identify(message, stored)
+            self._put(id, stored)
+        if not message.commitments:
+            return id, id
+        self._commit(id, message, depth)
+        return id, link_id(message)
+
+    def _stored(self, message: Message, depth: int) -> dict[str, Value]:
+        return {
+            key: value if type(value) is int else self.part(value, depth)
+            for key, value in message.items()
+            if _is_stored(key)
+        }
+
+    def _regular(self, message: Message, depth: int) -> Message | list[Value]:
+        """A message that spells out its types or links, in the usual form, which has the same id.
+
+        One id, one record: whoever writes first can't choose how others will read the values.
+        """
+        stored = self._stored(message, depth)
+        regular = from_tabm(to_tabm(Message.of(self._plain(message, stored))))
+        if isinstance(regular, list):
+            return regular
+        return regular.with_commitments(message.commitments.values())
+
+    def _list(self, items: list[Value], depth: int) -> str:
+        _check_depth(depth)
+        numbered = {str(number): item for number, item in enumerate(items, 1)}
+        stored = {number: self.part(item, depth) for number, item in numbered.items()}
+        id = fresh_id(list(self._plain(numbered, stored).values()))
+        self._put(id, stored, is_list=True)
+        return id
+
+    def _put(self, id: str, stored: Mapping[str, Value], *, is_list: bool = False) -> None:
+        key = MESSAGE + id
+        if not self._has(key):
+            self.entries[key] = encode(key, stored, is_list=is_list)
+
+    def _has(self, key: str) -> bool:
+        return key in self.entries or self._known(key) is not None
+
+    # Ids.
+
+    def _identify(self, message: Message, stored: Mapping[str, Value]) -> str:
+        message._id = id = fresh_id(Message.of(self._plain(message, stored)))
+        return id
+
+    def _plain(self, whole: Mapping[str, Value], stored: Mapping[str, Value]) -> dict[str, Value]:
+        """The stored values as ids are computed from them: links, but binaries as they are."""
+        plain = {key: self._unblobbed(whole[key], value) for key, value in stored.items()}
+        unread = [v for v in plain.values() if isinstance(v, Link) and v.kind == "binary"]
+        if unread:
+            raise Unread(unread)
+        return plain
+
+    def _unblobbed(self, value: Value, stored: Value) -> Value:
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, Link) and value.kind == "binary":
+            return self.loaded.get(value.id, value)
+        return stored
+
+    # Binaries.
+
+    def _blob(self, value: bytes) -> Link:
+        id = self._hash(value)
+        key = DATA + id
+        if not self._has(key):
+            self.entries[key] = value
+        return Link(id, "binary", len(value))
+
+    def _hash(self, value: bytes) -> str:
+        if len(value) <= HASH_INLINE_BYTES:
+            return hash_id(value)
+        found = self.hashed.get(id(value))
+        if found is None:
+            self.unhashed.append(value)
+            return ""
+        return found[1]
+
+    # Commitments.
+
+    def _commit(self, id: str, message: Message, depth: int) -> None:
+        """Stage all commitments, and what each id that they give the message stands for."""
+        commitments = list(message.commitments.values())
+        for commitment in commitments:
+            self._commitment(id, commitment, message)
+            self._vouch(commitment.id, id, [commitment], message, depth)
+        signed = [c for c in commitments if c.committer is not None]
+        self._vouch(link_id(message), id, signed or commitments, message, depth)
+
+    def _vouch(
+        self, alias: str, id: str, commitments: list[Commitment], message: Message, depth: int
+    ) -> None:
+        key = ALIAS + escape(alias)
+        if alias == id or self._has(key):
+            return
+        committed = frozenset.intersection(*(frozenset(c.committed) for c in commitments))
+        target = self._covered(id, message, committed, depth)
+        for commitment in commitments:
+            self._commitment(target, commitment, message)
+        ids: list[Value] = [commitment.id.encode() for commitment in commitments]
+        if alias != target:
+            self.entries[key] = encode(key, {"message": Link(target), "commitments": ids})
+
+    def _covered(self, id: str, message: Message, committed: frozenset[str], depth: int) -> str:
+        """The id of the message with the committed keys only: all that a signed id vouches for.
+
+        Otherwise anybody could add keys to a signed message and have them read under its id.
+        """
+        if all(key in committed or not _is_stored(key) for key in message):
+            return id
+        stored = self._stored(message, depth)
+        kept = {key: value for key, value in stored.items() if key in committed}
+        target = fresh_id(Message.of(self._plain(message, kept)))
+        self._put(target, kept)
+        return target
+
+    def _commitment(self, holder: str, commitment: Commitment, message: Message) -> None:
+        key = commitment_key(holder, commitment.id)
+        if self._has(key):
+            return
+        items: dict[str, Value] = {
+            "id": commitment.id.encode(),
+            "commitment": commitment.to_message(),
+        }
+        evidence = self._evidence(commitment, message)
+        if not evidence:
+            self.provisional.add(key)
+        self.entries[key] = encode(key, {**items, **evidence})
+
+    def _evidence(self, commitment: Commitment, message: Message) -> dict[str, Value]:
+        """What was signed, as far as it speaks for `message`, large parts as blobs."""
+        evidence = commitment.evidence
+        if evidence is None or not evidence.covers(message):
+            return {}
+        items: dict[str, Value] = {}
+        if evidence.values.keys() != frozenset(commitment.committed):
+            items["values"] = [key.encode() for key in evidence.values]
+        if evidence.base is not None:
+            items["base"] = self.part(evidence.base)
+        if evidence.item is not None:
+            head, tail = _split_item(evidence.item, message, self._blob_bytes)
+            items["item"], items["item-tail"] = self.part(head), self.part(tail)
+        return items
+
+
+def commitment_key(id: str, commitment: str) -> str:
+    """The store key of a commitment of the message `id`."""
+    return f"{COMMITMENTS}{id}/{escape(commitment)}"
+
+
+def _split_item(item: bytes, message: Message, blob_bytes: int) -> tuple[bytes, bytes]:
+    """A signed item before and from its data, which is a blob already if it is large."""
+    for value in message.values():
+        if isinstance(value, bytes) and len(value) > blob_bytes and item.endswith(value):
+            return item[: -len(value)], value
+    return item, b""
+
+
+def _is_link_name(key: str) -> bool:
+    return key.endswith("+link")
+
+
+def _is_stored(key: str) -> bool:
+    return not key.startswith("priv") and key not in _NOT_STORED
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_NESTING:
+        raise TooLarge(f"Messages are nested over {MAX_NESTING} deep.")
+
+
+def entries(value: Value) -> tuple[str, Mapping[str, bytes]]:
+    """The id of a value and all its store entries, for stores that answer from elsewhere.
+
+    Large binaries are hashed in place; `BadRequest` names linked binaries that have to be loaded.
+    """
+    staging = Staging()
+    try:
+        staged = staging.add(value)
+        if staging.unhashed:
+            staging.hashed = {id(large): (large, hash_id(large)) for large in staging.unhashed}
+            staging.restart()
+            staged = staging.add(value)
+    except Unread as need:
+        missing = ", ".join(link.id for link in need.links)
+        raise BadRequest(f"Load the binaries {missing} first: the id depends on them.") from None
+    return staged, staging.entries

@@ -1,0 +1,154 @@
+"""Writing messages to a store: staged first, then put in one atomic batch (spec/04 §6.1, §12)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import trio
+
+from hyperbeam_trio.cache.layout import DATA, NAME, escape
+from hyperbeam_trio.cache.loading import Loader
+from hyperbeam_trio.cache.memo import Memo
+from hyperbeam_trio.cache.record import damaged
+from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, Unread
+from hyperbeam_trio.errors import NecessaryMessageNotFound
+from hyperbeam_trio.message import Link, Value
+from hyperbeam_trio.store import Store
+
+T = TypeVar("T")
+
+KNOWN: Final = 16_384
+"""Store keys that are remembered as written, so that nobody writes them again; 200 bytes each."""
+
+
+class Writer(Loader):
+    """A loader that also writes.
+
+    Commitments are stored as they are: check them before (spec/02 §8).
+    """
+
+    def __init__(self, store: Store, *, blob_bytes: int = BLOB_BYTES) -> None:
+        super().__init__(store)
+        self._blob_bytes = blob_bytes
+        self._known: Memo[str, bool] = Memo(KNOWN)
+        self.pause = Pause()
+        self.watch: Callable[[Staging], None] | None = None
+
+    async def write(self, value: Value, *, names: Sequence[str] = ()) -> str:
+        """Store a message, list or binary with all that is nested in it; its (unsigned) id.
+
+        One batch: on return everything is durable, before that nothing is visible. `names` are
+        linked to the id in the same batch. Links inside stay links. Private keys, private data
+        and hashpaths are not written. Raises `BadRequest` for what can't be stored, `TooLarge`.
+        """
+
+        def stage(staging: Staging) -> str:
+            id = staging.add(value)
+            for name in names:
+                _stage_name(staging, name, id)
+            return id
+
+        return await self._write(stage)
+
+    async def write_many(self, values: Sequence[Value]) -> list[str]:
+        """Store several values in one batch; their ids."""
+        return await self._write(lambda staging: [staging.add(value) for value in values])
+
+    async def link(self, name: str, id: str) -> None:
+        """Give `id` a name, in place of what the name stood for.
+
+        Raises `NecessaryMessageNotFound` when `id` is not stored: no name ever leads nowhere.
+        """
+        if not await self.exists(id):
+            raise NecessaryMessageNotFound(id)
+        await self._write(lambda staging: _stage_name(staging, name, id))
+
+    async def _write(self, stage: Callable[[Staging], T]) -> T:
+        """Put what `stage` stages, after providing what it needs; the outcome of `stage`."""
+        await self.pause.enter()
+        try:
+            staging = Staging(self._known.get, self._blob_bytes)
+            staged = await self._staged(staging, stage)
+            await self._put(staging)
+            return staged
+        finally:
+            self.pause.leave()
+
+    async def _staged(self, staging: Staging, stage: Callable[[Staging], T]) -> T:
+        while True:
+            try:
+                staged = stage(staging)
+            except Unread as need:
+                await self._read_into(staging, need.links)
+                continue
+            if not staging.unhashed:
+                return staged
+            for large in staging.unhashed:
+                staging.hashed[id(large)] = large, await self._hash(large)
+            staging.restart()
+
+    async def _read_into(self, staging: Staging, links: Sequence[Link]) -> None:
+        for link in links:
+            content = await self.load(link)
+            if not isinstance(content, bytes):
+                raise damaged(DATA + link.id, "it is a message, not a binary")
+            staging.loaded[link.id] = content
+
+    async def _put(self, staging: Staging) -> None:
+        entries = staging.entries
+        for key in staging.provisional:
+            # A commitment whose evidence is not at hand: what is stored may have it.
+            if await self.store.view(key, len) is not None:
+                del entries[key]
+        if self.watch is not None:
+            self.watch(staging)
+        if entries or staging.notes:
+            await self.store.put({**entries, **staging.notes})
+            for key in entries:
+                self._known.set(key, True)
+
+
+def _stage_name(staging: Staging, name: str, id: str) -> None:
+    text = name.encode("utf-8", "surrogatepass")
+    staging.note(NAME + escape(name), {"id": Link(id), "name": text})
+
+
+class Pause:
+    """Holds back new writes for a while and waits for those under way.
+
+    The collector of garbage needs it: between finding what nobody refers to and deleting it, nobody
+    may write a reference.
+    """
+
+    def __init__(self) -> None:
+        self._writing = 0
+        self._held: trio.Event | None = None
+        self._quiet: trio.Event | None = None
+
+    async def enter(self) -> None:
+        """Begin a write."""
+        while self._held is not None:
+            await self._held.wait()
+        self._writing += 1
+
+    def leave(self) -> None:
+        """End a write."""
+        self._writing -= 1
+        if self._quiet is not None and not self._writing:
+            self._quiet.set()
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """While this is open no write begins and none is under way; don't write inside."""
+        while self._held is not None:
+            await self._held.wait()
+        self._held, self._quiet = trio.Event(), trio.Event()
+        try:
+            if self._writing:
+                await self._quiet.wait()
+            yield
+        finally:
+            self._held.set()
+            self._held = self._quiet = None
