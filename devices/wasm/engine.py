@@ -1,4 +1,4 @@
-"""The engine: its configuration, compilation, and the images it has compiled (spec/06 §7.1, §7.6)."""
+"""The engine: configuration, compilation, and the images compiled so far (spec/06 §7.1, §7.6)."""
 
 from __future__ import annotations
 

@@ -34,9 +34,7 @@ class Epochs:
             engine.increment_epoch()
         self.now += 1
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Tick until cancelled; meant for `nursery.start`. Only one task may run it."""
         if self._running:
             raise RuntimeError("the epochs of this engine are running already")

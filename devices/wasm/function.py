@@ -29,7 +29,7 @@ from hyperbeam_trio.devices.wasm.signature import (
 
 Call = Callable[[Sequence[Argument]], list[Number]]
 
-VIEWS = {"i": "i", "I": "q", "f": "f", "F": "d"}
+VIEWS: dict[str, Any] = {"i": "i", "I": "q", "f": "f", "F": "d"}
 
 
 @dataclass(frozen=True, slots=True)

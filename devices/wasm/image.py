@@ -64,7 +64,9 @@ class Image:
         """The compiled outer and inner module of `longjmp`."""
         if self.longjmp is None:
             return None
-        outer, inner = (wasmtime.wat2wasm(wat) for wat in (self.longjmp.outer, self.longjmp.inner))
+        outer, inner = (
+            bytes(wasmtime.wat2wasm(wat)) for wat in (self.longjmp.outer, self.longjmp.inner)
+        )
         return wasmtime.Module(self.engine, outer), wasmtime.Module(self.engine, inner)
 
     @cached_property

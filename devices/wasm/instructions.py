@@ -27,9 +27,7 @@ class Instruction(NamedTuple):
     end: int
 
 
-def walk(
-    code: bytes, at: int, end: int, wanted: frozenset[int] = CONTROL
-) -> Iterator[Instruction]:
+def walk(code: bytes, at: int, end: int, wanted: frozenset[int] = CONTROL) -> Iterator[Instruction]:
     """The instructions of `code[at:end]` whose opcode is `wanted`, in order.
 
     Raises `MalformedImage` for an instruction that guests must not have (GC, atomics).

@@ -17,8 +17,6 @@ that contain a `try` are re-encoded; everything else is copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from hyperbeam_trio.devices.wasm import binary
 from hyperbeam_trio.devices.wasm import instructions as op
 from hyperbeam_trio.devices.wasm.binary import MalformedImage, Reader, Section
@@ -100,7 +98,6 @@ class TypeTable:
         )
 
 
-@dataclass(eq=False, slots=True)
 class Frame:
     """One block of the original body: a `try`, any other block, or the function itself.
 
@@ -109,24 +106,26 @@ class Frame:
     sits among the new labels, `landing` where its `$d` does.
     """
 
-    is_try: bool = False
-    block_type: bytes = b""
-    catcher: Frame | None = None
-    handlers: list[int | None] = field(default_factory=list)
-    in_handler: bool = False
-    delegates_to: Frame | None = None
-    effective: Frame | None = None
-    exception_local: int | None = None
-    is_target: bool = False
-    position: int = 0
-    landing: int = 0
-    entered: int = 0
+    def __init__(
+        self, is_try: bool = False, block_type: bytes = b"", catcher: Frame | None = None
+    ) -> None:
+        self.is_try = is_try
+        self.block_type = block_type
+        self.catcher: Frame = catcher or self
+        self.effective: Frame = self
+        self.delegates_to: Frame | None = None
+        self.handlers: list[int | None] = []
+        self.handlers_emitted = 0
+        self.in_handler = False
+        self.exception_local: int | None = None
+        self.is_target = False
+        self.position = 0
+        self.landing = 0
 
     @property
     def catcher_inside(self) -> Frame:
         """The catcher of what stands in this frame now."""
-        outermost = self.catcher is None
-        return self if outermost or (self.is_try and not self.in_handler) else self.catcher
+        return self if self.is_try and not self.in_handler else self.catcher
 
     def resolve(self) -> None:
         """Set `effective`, once those of all outer frames are set."""
@@ -135,8 +134,6 @@ class Frame:
             self.effective.is_target = True
         elif self.is_try and not self.handlers:
             self.effective = self.catcher.effective
-        else:
-            self.effective = self
 
 
 class FunctionRewriter:
@@ -276,13 +273,13 @@ class FunctionRewriter:
             self._open(op.BLOCK, self.types.block_type(params, bytes([EXNREF])))
 
     def _emit_handler(self, frame: Frame) -> None:
-        if frame.entered == 0:
+        if frame.handlers_emitted == 0:
             if frame.is_target:
                 self._branch(frame.position)
                 self._close()
                 self.out.append(op.THROW_REF)
             self._close()
-        frame.entered += 1
+        frame.handlers_emitted += 1
         self._branch(frame.position)
         self._close()
         if frame.exception_local is not None:
@@ -338,4 +335,3 @@ def _clause(tag: int | None, label: int, reference: bool) -> bytes:
         return bytes([CLAUSE_ALL_REF if reference else CLAUSE_ALL]) + binary.unsigned(label)
     kind = bytes([CLAUSE_REF if reference else CLAUSE])
     return kind + binary.unsigned(tag) + binary.unsigned(label)
-

@@ -1,4 +1,4 @@
-"""Putting an instance together: host functions, the longjmp helpers, the guest (spec/06 §1.4, §7.4)."""
+"""Putting an instance together: host functions, longjmp helpers, guest (spec/06 §1.4, §7.4)."""
 
 from __future__ import annotations
 

@@ -38,8 +38,11 @@ func_new_unchecked = _bind(_held, "wasmtime_func_new_unchecked", None)
 trap_new = _bind(_held, "wasmtime_trap_new", ctypes.c_void_p)
 find_byte = _bind(_libc, "memchr", ctypes.c_void_p)
 compare = _bind(_libc, "memcmp", ctypes.c_int)
-compare_unlocked = _bind(ctypes.CDLL(None), "memcmp", ctypes.c_int)
-"""The same without the GIL, for megabytes."""
+compare.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+copy = _bind(_libc, "memcpy", None)
+copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+fill = _bind(_libc, "memset", None)
+fill.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
 
 HOST_CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
@@ -55,3 +58,10 @@ def pointer(address: int) -> Any:
 def context_of(store: wasmtime.Store) -> Any:
     """A ready argument for the context of `store`; valid as long as `store` lives."""
     return pointer(ctypes.cast(store._context(), ctypes.c_void_p).value or 0)
+
+
+def address_of(data: bytes | bytearray) -> int:
+    """Where the content of `data` lies; valid until it is dropped or resized."""
+    if isinstance(data, bytearray):
+        return ctypes.addressof(ctypes.c_char.from_buffer(data)) if data else 0
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0

@@ -67,7 +67,9 @@ def convert_arguments(
     """
     require_numeric(name, signature)
     if len(arguments) != len(signature.params):
-        raise BadRequest(f"{name} takes {len(signature.params)} parameters, {len(arguments)} given.")
+        raise BadRequest(
+            f"{name} takes {len(signature.params)} parameters, {len(arguments)} given."
+        )
     return [
         convert_number(code, argument, f"{name}: Parameter {place}")
         for place, (code, argument) in enumerate(zip(signature.params, arguments, strict=True), 1)
