@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from hyperbeam_trio.codec.ids import link_id
 from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.errors import PathError
-from hyperbeam_trio.message import As, Link, Message, Resolve, Value
+from hyperbeam_trio.message import As, Link, Message, Resolve, Value, to_value
 from hyperbeam_trio.path import parse_request, unparse
 from tests import vectors
 
@@ -165,3 +166,20 @@ def test_request_of_a_sequence_of_june_2025(case: vectors.Case) -> None:
     sequence = [_element(vectors.value(item)) for item in case["messages"]]
 
     assert vectors.notation(unparse(sequence)) == case["request"]
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        "U5J_-qXV-Jz3mpqx9b18ZiKMXkWV2Rd9Js7G8il_CJM",
+        "OpNCVoptL8nHhTbjVQHwHuVAy0AFuy5qwJN-UjaLHEU",
+        "3mNqLAJV5sG6y3-xiUil5nMbbsexE9yVRnNuQp_2_9s",
+        "Fw6WjtgZ_dz5YcW1hMFCwE98adFvWtAOyVbl6K3CrDA",
+        "OmlbLBnWMrflkSO6bWZawGsrphvkObA5zlB1g6oQ1yQ",
+    ],
+)
+def test_nested_values_have_the_ids_that_the_links_of_the_vectors_name(id: str) -> None:
+    value = to_value(NESTED[id])
+
+    assert isinstance(value, Message | list)
+    assert link_id(value) == id
