@@ -128,15 +128,24 @@ class AsgiApplication:
             await self._lifespan(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = refuse_head(scope["method"], to_target(scope), scope["headers"], self._limits)
-        if refused is None and not self._traffic.begin_request():
-            refused = busy(self._limits.retry_after)
         body = AsgiBody(receive, self._limits)
+        refused = self._refuse(scope)
         if refused is not None:
             await send_response(scope["method"], refused, send)
-        else:
+        elif self._traffic.begin_request():
             await self._admitted(scope, body, receive, send)
+        else:
+            await send_response(scope["method"], busy(self._limits.retry_after), send)
         await body.discard()
+
+    def _refuse(self, scope: Scope) -> HttpResponse | None:
+        version: str = scope["http_version"]
+        refused = refuse_head(
+            scope["method"], to_target(scope), version, scope["headers"], self._limits
+        )
+        if refused is not None and version.startswith("1"):
+            refused.headers = [*refused.headers, (b"connection", b"close")]
+        return refused
 
     async def _admitted(self, scope: Scope, body: AsgiBody, receive: Receive, send: Send) -> None:
         try:

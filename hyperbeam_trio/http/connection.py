@@ -96,7 +96,7 @@ class Connection:
         return more
 
     async def _serve_request(self, data: bytes) -> bool:
-        if data == PREFACE:
+        if data == PREFACE and self._reply is None:
             return await self._hand_over(data)
         head = parse_head(data, self._limits)
         if head.upgrade == b"websocket" and head.method == "GET":

@@ -11,13 +11,16 @@ from typing import Any, cast
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Event
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 
 from hyperbeam_trio.http.limits import Limits
+from hyperbeam_trio.http.socket_stream import READ_BYTES
 
 log = logging.getLogger("hyperbeam_trio.http")
 
@@ -33,6 +36,22 @@ class _Server(TCPServer):
             decoder = protocol.connection.decoder
             decoder.max_header_list_size = self.config.h2_max_header_list_size
         await super().protocol_send(event)
+
+    async def _read_data(self) -> None:
+        data: bytes = b"?"
+        while data and not self._has_refused():
+            try:
+                data = bytes(await self.stream.receive_some(READ_BYTES))
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            await self.protocol.handle(RawData(data))
+        await self.protocol.handle(Closed())
+
+    def _has_refused(self) -> bool:
+        # hypercorn says `connection: close` to a bad websocket handshake, and then does not.
+        protocol = self.protocol.protocol
+        stream = protocol.stream if isinstance(protocol, H11Protocol) else None
+        return isinstance(stream, WSStream) and stream.closed
 
 
 class Hypercorn:

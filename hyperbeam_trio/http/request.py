@@ -10,25 +10,36 @@ from hyperbeam_trio.http.limits import Limits
 from hyperbeam_trio.http.response import refusal
 
 _match_absolute = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
+_find_control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _is_length = re.compile(rb"[0-9]{1,18}").fullmatch
 _is_host = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*").fullmatch
 
+_VERSIONS = frozenset({"1.0", "1.1", "2"})
+
 
 def refuse_head(
-    method: str, target: bytes, headers: Sequence[Header], limits: Limits
+    method: str, target: bytes, version: str, headers: Sequence[Header], limits: Limits
 ) -> HttpResponse | None:
     """The answer to a head that hypercorn lets pass and we don't, or `None`."""
     if len(headers) > limits.header_count:
         return refusal(431, f"The request has more than {limits.header_count} headers.")
     if sum(len(name) + len(value) for name, value in headers) > limits.head_bytes:
         return refusal(431, f"The request's headers are longer than {limits.head_bytes} bytes.")
-    refused = refuse_target(method, target)
-    for name, value in headers:
-        if name == b"content-length":
-            refused = refused or refuse_length(value, limits)
-        elif name == b"host":
-            refused = refused or refuse_host(value)
-    return refused
+    if version not in _VERSIONS:
+        return refusal(505, "The HTTP version is none that the node knows.")
+    if any(_find_control(value) for _, value in headers):
+        return refusal(400, "A header's value has a control character.")
+    return refuse_target(method, target) or _refuse_fields(dict(headers), limits)
+
+
+def _refuse_fields(fields: dict[bytes, bytes], limits: Limits) -> HttpResponse | None:
+    length, expected = fields.get(b"content-length"), fields.get(b"expect")
+    if length is not None and b"transfer-encoding" in fields:
+        return refusal(400, "The request has a transfer-encoding where it must not.")
+    if expected is not None and expected.lower() != b"100-continue":
+        return refusal(417, "The only expectation that the node meets is 100-continue.")
+    refused = refuse_host(fields.get(b"host", b""))
+    return refused or (None if length is None else refuse_length(length, limits))
 
 
 def refuse_target(method: str, target: bytes) -> HttpResponse | None:
