@@ -44,9 +44,10 @@ class Artefacts:
         try:
             expected = path.with_suffix(".sha256").read_text("ascii")
             content = path.read_bytes()
+            private = _private(path)
         except (OSError, UnicodeDecodeError):
             return None
-        if not _private(path) or hashlib.sha256(content).hexdigest() != expected:
+        if not private or hashlib.sha256(content).hexdigest() != expected:
             return None
         try:
             return wasmtime.Module.deserialize_file(engine, str(path))

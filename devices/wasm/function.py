@@ -12,7 +12,7 @@ import ctypes
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperbeam_trio.devices.wasm import raw
 from hyperbeam_trio.devices.wasm.guest import NOT_ARMED, Guest
@@ -27,6 +27,9 @@ from hyperbeam_trio.devices.wasm.signature import (
     slot_struct,
 )
 
+if TYPE_CHECKING:
+    from hyperbeam_trio.devices.wasm.instance import Instance
+
 Call = Callable[[Sequence[Argument]], list[Number]]
 
 VIEWS: dict[str, Any] = {"i": "i", "I": "q", "f": "f", "F": "d"}
@@ -39,20 +42,21 @@ class Function:
     `call(arguments)` gives the list of results: i32 and i64 as signed integers, f32 and f64 as
     floats. It raises `BadRequest` for arguments that do not fit, `GuestTrap` with the engine's
     text, `GuestLimit`, and whatever an import raised. Blocks while the guest runs, without the
-    GIL.
+    GIL. `instance` is kept alive by it.
     """
 
     name: str
     signature: Signature
     call: Call
+    instance: Instance
 
     def __call__(self, arguments: Sequence[Argument]) -> list[Number]:
         """The same as `call`."""
         return self.call(arguments)
 
 
-def prepare(guest: Guest, name: str, signature: Signature, address: Any) -> Function:
-    """The function behind `address`, a ctypes `wasmtime_func_t` of the guest's store.
+def prepare(guest: Guest, name: str, signature: Signature, address: Any) -> Call:
+    """A call of the function behind `address`, a ctypes `wasmtime_func_t` of the guest's store.
 
     Raises `BadRequest` if the signature has vector or reference types.
     """
@@ -60,8 +64,8 @@ def prepare(guest: Guest, name: str, signature: Signature, address: Any) -> Func
     unary = len(signature.params) == len(signature.results) == 1
     call = (_unary if unary else _general)(guest, name, signature, address)
     if guest.fuel_limit is not None:
-        call = _metered(guest, call)
-    return Function(name, signature, call)
+        return _metered(guest, call)
+    return call
 
 
 def _unary(guest: Guest, name: str, signature: Signature, address: Any) -> Call:

@@ -44,12 +44,13 @@ class Limits:
 class Guest:
     """A store with its limits. One thread at a time may use it (spec/06 §7.9).
 
-    `depth` counts the imports that are running now; `raised` is what a host function raised, kept
+    `hosts` are the callbacks that the store points to; `depth` counts the imports that are running
+    now; `raised` is what a host function raised, kept
     while the trap it caused unwinds the guest; `damaged` says that a call ended in its middle.
     """
 
     __slots__ = (
-        *("context", "damaged", "depth", "epochs", "fuel_limit", "raised", "store"),
+        *("context", "damaged", "depth", "epochs", "fuel_limit", "hosts", "raised", "store"),
         *("ticks", "trap", "trap_pointer", "trap_slot"),
     )
 
@@ -67,6 +68,7 @@ class Guest:
         self.epochs = epochs
         self.ticks = limits.ticks
         self.fuel_limit = limits.fuel
+        self.hosts: list[object] = []
         self.depth = 0
         self.raised: BaseException | None = None
         self.damaged = False

@@ -6,6 +6,7 @@ import ctypes
 import struct
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wasmtime import FuncType, ValType
@@ -22,7 +23,7 @@ from hyperbeam_trio.devices.wasm.signature import (
     require_numeric,
     slot_struct,
 )
-from hyperbeam_trio.errors import GuestError
+from hyperbeam_trio.errors import GuestError, GuestTrap
 
 if TYPE_CHECKING:
     from hyperbeam_trio.devices.wasm.guest import Guest
@@ -36,6 +37,8 @@ Binder = Callable[[str, str, Signature], HostFunction | None]
 """Finds the host function for an import: module, name, signature; None asks for a stub."""
 
 MAX_VIEWS = 64
+MAX_DEPTH = 50
+"""Far from Python's own recursion limit, which may not be met inside of a callback."""
 TRAP_TEXT = b"host function failed"
 
 
@@ -60,10 +63,11 @@ def function_type(signature: Signature) -> FuncType:
 
 
 class HostImport:
-    """One import bound to a host function, or to a stub: `address` is its `wasmtime_func_t`.
+    """One import bound to a host function: `address` is its `wasmtime_func_t`.
 
     An exception of the host function is kept in the guest, a trap unwinds the guest's frames, and
-    the call from outside raises the exception.
+    the call from outside raises the exception. The guest keeps this object for as long as its
+    store lives.
     """
 
     __slots__ = ("address", "callback")
@@ -71,9 +75,8 @@ class HostImport:
     def __init__(
         self, guest: Guest, item: Import, kind: FuncType, host: HostFunction, instance: Instance
     ) -> None:
-        signature = item.signature or Signature()
-        enter = _callback(guest, f"{item.module}.{item.name}", signature, host, instance)
-        self.callback: Any = raw.HOST_CALLBACK(enter)
+        enter = _callback(f"{item.module}.{item.name}", item.signature or Signature(), host)
+        self.callback: Any = raw.HOST_CALLBACK(partial(enter, weakref.ref(instance)))
         self.address = ffi.wasmtime_func_t()
         raw.func_new_unchecked(
             guest.context,
@@ -83,6 +86,7 @@ class HostImport:
             None,
             ctypes.byref(self.address),
         )
+        guest.hosts.append(self)
 
     def extern(self) -> Any:
         """The import as a `wasmtime_extern_t`."""
@@ -90,35 +94,52 @@ class HostImport:
         return ffi.wasmtime_extern_t(ffi.WASMTIME_EXTERN_FUNC, union)
 
 
-def _callback(
-    guest: Guest, name: str, signature: Signature, host: HostFunction, instance: Instance
-) -> Callable[..., int | None]:
+def _callback(name: str, signature: Signature, host: HostFunction) -> Callable[..., int | None]:
     unpack = slot_struct(signature.params).unpack_from
-    pack = slot_struct(signature.results).pack_into
-    instance_of = weakref.ref(instance)
     slots_at = _slot_views(signature)
-    void = not signature.results
+    store = _result_writer(name, signature)
 
-    def enter(_environment: None, _caller: int, address: int, _count: int) -> int | None:
+    def enter(
+        instance_of: weakref.ref[Instance], _environment: None, _caller: int, address: int, _: int
+    ) -> int | None:
+        instance = instance_of()
+        if instance is None:
+            return _trap()
+        guest = instance.guest
         guest.depth += 1
         try:
+            if guest.depth > MAX_DEPTH:
+                raise GuestTrap(f"Imports and exports call each other more than {MAX_DEPTH} deep.")
             slots = slots_at(address)
-            results = host(instance_of(), unpack(slots))  # type: ignore[arg-type]  # alive: calls
-            if not void:
-                try:
-                    pack(slots, 0, *results)
-                except (struct.error, OverflowError, TypeError):
-                    pack(slots, 0, *_convert_results(name, signature, results))
+            store(slots, host(instance, unpack(slots)))
         except BaseException as error:
             # Whatever it is (a cancellation too), it may not unwind the guest's frames itself.
             guest.raised = error
-            trap: int = raw.trap_new(TRAP_TEXT, len(TRAP_TEXT))
-            return trap
+            return _trap()
         finally:
             guest.depth -= 1
         return None
 
     return enter
+
+
+def _trap() -> int:
+    trap: int = raw.trap_new(TRAP_TEXT, len(TRAP_TEXT))
+    return trap
+
+
+def _result_writer(name: str, signature: Signature) -> Callable[[Any, Sequence[Number]], None]:
+    pack = slot_struct(signature.results).pack_into
+    if not signature.results:
+        return lambda _slots, _results: None
+
+    def store(slots: Any, results: Sequence[Number]) -> None:
+        try:
+            pack(slots, 0, *results)
+        except (struct.error, OverflowError, TypeError):
+            pack(slots, 0, *_convert_results(name, signature, results))
+
+    return store
 
 
 def _slot_views(signature: Signature) -> Callable[[int], Any]:

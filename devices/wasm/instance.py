@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from hyperbeam_trio.devices.wasm.function import Function, prepare
+from hyperbeam_trio.devices.wasm.function import Call, Function, prepare
 from hyperbeam_trio.devices.wasm.guest import Guest, Limits
 from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.imports import Binder
@@ -21,7 +21,7 @@ DEFAULT_LIMITS = Limits()
 
 
 class Instance:
-    """A guest with its memory. One thread at a time may use it.
+    """A live guest with its memory. One thread at a time may use it.
 
     `memory` is None if the module has none; `undefined_calls` counts calls of imports that nobody
     implements, by `module.name`; `outside` watches the state that is not in the memory.
@@ -41,36 +41,29 @@ class Instance:
         self.image = image
         self.limits = limits
         self.undefined_calls: Counter[str] = Counter()
-        self._guest = Guest(image.engine, image.epochs, limits)
-        self._functions: dict[str, Function] = {}
-        self._linked: Linked = link(image, self._guest, self, bind)
+        self.guest = Guest(image.engine, image.epochs, limits)
+        self._calls: dict[str, Call] = {}
+        self._linked: Linked = link(image, self.guest, self, bind)
         self.memory = self._find_memory()
         self._start()
-        self.outside = OutsideState(image, self._guest, self._linked)
+        self.outside = OutsideState(image, self.guest, self._linked)
 
     @property
     def damaged(self) -> bool:
         """Whether a call ended in its middle; memory and globals are not to be trusted then."""
-        return self._guest.damaged
+        return self.guest.damaged
 
     @property
     def fuel_used(self) -> int:
         """Fuel that the last call from outside used; 0 when not metered."""
-        return self._guest.fuel_used
+        return self.guest.fuel_used
 
     def function(self, name: str) -> Function:
-        """The exported function `name`, prepared once.
+        """The exported function `name`, prepared for many calls.
 
         Raises `FunctionNotFound`, or `BadRequest` if its signature has more than numbers.
         """
-        found = self._functions.get(name)
-        if found is None:
-            signature = self.image.functions.get(name)
-            if signature is None:
-                raise FunctionNotFound(name)
-            self._touch()
-            found = self._functions[name] = self._prepare(name, signature)
-        return found
+        return Function(name, self._signature(name), self._prepared(name), self)
 
     def call(self, name: str, arguments: Sequence[Argument]) -> list[Number]:
         """Call the exported function `name` (spec/06 §1.2).
@@ -78,8 +71,8 @@ class Instance:
         Numbers or numeric text in, signed integers and floats out. Blocks while the guest runs.
         Raises as `function` and `Function` say.
         """
-        function = self._functions.get(name) or self.function(name)
-        return function.call(arguments)
+        call = self._calls.get(name) or self._prepared(name)
+        return call(arguments)
 
     def write_string(self, data: bytes) -> int:
         """Put `data` and a NUL into memory got from the guest's `malloc`; gives the address.
@@ -108,7 +101,7 @@ class Instance:
         declared, name = self.image.layout.memory, self.image.exposure.memory
         if declared is None or name is None:
             return None
-        return Memory(self._guest, self._linked.export(name).of.memory, declared.is_64)
+        return Memory(self.guest, self._linked.export(name).of.memory, declared.is_64)
 
     def _start(self) -> None:
         """Run what has to run before the first call."""
@@ -117,11 +110,25 @@ class Instance:
             names.insert(0, start)
         for name in names:
             self._touch()
-            self._prepare(name, Signature()).call([])
+            self._prepare(name, Signature())([])
 
     def _touch(self) -> None:
         if self.memory is not None:
             self.memory.touched = True
 
-    def _prepare(self, name: str, signature: Signature) -> Function:
-        return prepare(self._guest, name, signature, self._linked.export(name).of.func)
+    def _signature(self, name: str) -> Signature:
+        signature = self.image.functions.get(name)
+        if signature is None:
+            raise FunctionNotFound(name)
+        return signature
+
+    def _prepared(self, name: str) -> Call:
+        call = self._calls.get(name)
+        if call is None:
+            call = self._prepare(name, self._signature(name))
+            self._calls[name] = call
+            self._touch()
+        return call
+
+    def _prepare(self, name: str, signature: Signature) -> Call:
+        return prepare(self.guest, name, signature, self._linked.export(name).of.func)

@@ -26,11 +26,10 @@ LIMIT_MARKS = ("exceeds memory limits", "exceeds limit")
 
 @dataclass(slots=True)
 class Linked:
-    """An engine instance; `hosts` keeps the callbacks that its imports point to."""
+    """An engine instance in the store of `guest`."""
 
     guest: Guest
     handle: Any
-    hosts: Sequence[HostImport] = ()
 
     def export(self, name: str) -> Any:
         """The `wasmtime_extern_t` of an export that the module is known to have."""
@@ -50,17 +49,14 @@ def link(image: Image, guest: Guest, instance: Instance, bind: Binder | None) ->
     longjmp, modules = image.longjmp, image.helper_modules
     outer = _instantiate(guest, modules[0], []) if modules else None
     given = {helper.index: helper.export for helper in longjmp.helpers} if longjmp else {}
-    hosts: list[HostImport] = []
     externs = []
     for index, item in enumerate(image.layout.imports):
         if outer is not None and index in given:
             externs.append(outer.export(given[index]))
             continue
         host = HostImport(guest, item, image.import_types[index], _host(item, bind), instance)
-        hosts.append(host)
         externs.append(host.extern())
     linked = _instantiate(guest, image.module, externs)
-    linked.hosts = hosts
     if longjmp and modules and outer is not None:
         sources = {"outer": outer, "guest": linked}
         parts = [sources[source].export(name) for source, name in longjmp.inner_imports]

@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hyperbeam_trio.errors import BadRequest
 
@@ -50,6 +51,7 @@ class Signature:
         return max(len(self.params), len(self.results))
 
 
+@lru_cache(maxsize=256)
 def slot_struct(codes: str) -> struct.Struct:
     """The layout of raw values of these types: one 16-byte slot each."""
     return struct.Struct("<" + "".join(SLOT_FORMATS[code] for code in codes))
