@@ -79,7 +79,9 @@ def read_pieces(
     return stream
 
 
-def file_pieces(file: io.BufferedIOBase, size: int = FILE_PIECE) -> Iterator[memoryview]:
+def file_pieces(
+    file: io.BufferedIOBase | io.RawIOBase, size: int = FILE_PIECE
+) -> Iterator[memoryview]:
     """The rest of `file` in pieces of at most `size` bytes.
 
     All pieces share one buffer: use each before asking for the next.
