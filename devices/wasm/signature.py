@@ -109,7 +109,7 @@ def _to_float(code: str, number: Number) -> float:
     try:
         value = float(number)
     except OverflowError:
-        value = math.copysign(math.inf, number)
+        value = math.inf if number > 0 else -math.inf
     return _round_to_single(value) if code == "f" else value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 
 import wasmtime
 from wasmtime import _ffi as ffi
@@ -11,6 +12,7 @@ from hyperbeam_trio.devices.wasm import raw
 from hyperbeam_trio.errors import GuestError, GuestLimit, GuestTrap
 
 CAUSE = "Caused by:\n"
+CAUSE_NUMBER = re.compile(r"^\s*[0-9]+: ")
 MAX_BACKTRACE = 2_000
 LIMITS = {wasmtime.TrapCode.INTERRUPT: "time", wasmtime.TrapCode.OUT_OF_FUEL: "fuel"}
 
@@ -57,12 +59,13 @@ def take_error(address: int) -> GuestError:
 
 
 def describe(message: str) -> tuple[str, str]:
-    """The cause in an engine message, and the backtrace before it."""
-    head, found, cause = message.partition(CAUSE)
+    """The causes in an engine message, on one line, and the backtrace before them."""
+    head, found, causes = message.partition(CAUSE)
     if not found:
         return message.strip(), ""
     _, _, frames = head.partition("\n")
-    return cause.strip(), frames.strip()[:MAX_BACKTRACE]
+    lines = [CAUSE_NUMBER.sub("", line).strip() for line in causes.strip().split("\n")]
+    return "; ".join(line for line in lines if line), frames.strip()[:MAX_BACKTRACE]
 
 
 def _drop_exception(store: wasmtime.Store) -> bool:
