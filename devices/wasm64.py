@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,6 @@ from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.live import Call, Handle, Live, call_guest
 from hyperbeam_trio.devices.wasm.restoring import restore
 from hyperbeam_trio.devices.wasm.signature import Argument, Number, Signature
-from hyperbeam_trio.devices.wasm.wasi import MODULE as WASI
 from hyperbeam_trio.devices.wasm.wasi import Wasi
 from hyperbeam_trio.errors import (
     BadRequest,
@@ -32,7 +31,7 @@ from hyperbeam_trio.errors import (
     NotFound,
     StateLost,
 )
-from hyperbeam_trio.message import Atom, Link, Message, Value, as_text, is_private
+from hyperbeam_trio.message import Atom, Message, Value, as_text, is_private, to_value
 from hyperbeam_trio.setting import set_path
 
 K = TypeVar("K")
@@ -135,8 +134,7 @@ class WasmDevice(Device):
 
     async def _running_engine(self, context: Context) -> Engine:
         if self._engine is None:
-            place = context.config.wasm_artefacts
-            self._engine = Engine(Path(place).expanduser() if place else None)
+            self._engine = Engine(_artefacts(context.config.wasm_artefacts))
         await context.node.services.ensure("wasm-epochs", self._engine.run_epochs)
         return self._engine
 
@@ -170,7 +168,8 @@ class WasmDevice(Device):
         if not holder:
             return [0] * len(signature.results)
         request = Message(
-            path="import", module=module, func=name, args=list(arguments), **{"func-sig": signature.text}
+            {"path": "import", "module": module, "func": name, "func-sig": signature.text},
+            args=list(arguments),
         )
         return trio.from_thread.run(_answer_import, holder[0], request, signature, context)
 
@@ -294,7 +293,9 @@ async def _libraries(base: Message, context: Context) -> set[str]:
     """Modules whose imports devices answer; wasi@1.0 is bound directly instead."""
     stdlib = await view_path(base, output_path(base, "stdlib"), context)
     found: set[str] = set()
-    for module in stdlib if isinstance(stdlib, Message) else ():
+    if not isinstance(stdlib, Message):
+        return found
+    for module in stdlib:
         library = await context.view(stdlib, module)
         device = as_text(library.get("device")) if isinstance(library, Message) else None
         if not is_private(module) and (device or "").lower() != "wasi@1.0":
@@ -347,6 +348,16 @@ async def _files_of(state: Message, context: Context) -> FileTable | None:
     return FileTable.from_trees(_plain(descriptors), _plain(files))
 
 
+def _message(tree: Mapping[str, object]) -> Message:
+    return Message.of(
+        {
+            name: _message(item) if isinstance(item, Mapping) else item
+            for name, item in tree.items()
+            if isinstance(item, Mapping | bytes)
+        }
+    )
+
+
 def _plain(message: Message) -> dict[str, dict[str, object]]:
     return {
         key: _plain(value) if isinstance(value, Message) else value  # type: ignore[misc]  # a tree
@@ -359,7 +370,10 @@ async def _with_files(
 ) -> Message:
     if files is None:
         return state
-    return state.set({"file-descriptors": wasi.files.descriptor_tree(), "vfs": wasi.files.file_tree()})
+    descriptors = to_value(wasi.files.descriptor_tree())
+    return state.set_values(
+        {"file-descriptors": descriptors, "vfs": _message(wasi.files.file_tree())}
+    )
 
 
 # Handles in states.
@@ -385,6 +399,10 @@ def _limits(context: Context, seconds: float | None = None) -> Limits:
         memory=config.wasm_memory_limit,
         fuel=config.wasm_fuel_limit,
     )
+
+
+def _artefacts(place: str | None) -> Path | None:
+    return Path(place).expanduser() if place else None
 
 
 def _remember(table: OrderedDict[K, V], key: K, value: V) -> None:

@@ -262,7 +262,7 @@ class Message(Reading, Mapping[str, Value]):
         A path is spread over several requests; whoever signed the whole is asked for with
         `request.caller.signers`.
         """
-        caller: Message | None = self._private.get("caller")
+        caller: Message | None = self._private.get("singleton")
         return self if caller is None else caller
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ import trio
 
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cachecontrol import directives_of
+from hyperbeam_trio.codec.commit import commit_signed
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.key_file import load_or_create
@@ -47,7 +48,7 @@ class Node:
     `config`, `store`, `cache`, `wallet`, `devices`, `resolver`, `hooks`, `names`, `timestamps`;
     `schedulers`, one task a process; `services`, what devices keep running; `workers`, the nursery
     of shared computations; `crypto_limiter`, for what holds a core in a thread; `history`, requests
-    that changed the configuration.
+    that changed the configuration; `urls`, where it is served.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Node:
         self.workers = workers
         self.history: deque[Message] = deque(maxlen=HISTORY_LIMIT)
         self.crypto_limiter = trio.CapacityLimiter(os.cpu_count() or 1)
+        self.urls: Sequence[str] = ()
         self._configure(config)
         self.devices = DeviceTable(config.default_device, devices)
         self.resolver = Resolver(self)
@@ -79,6 +81,8 @@ class Node:
         self.config = config
         self.hooks = Hooks(config.on)
         self.cache_control = directives_of(to_value(config.cache_control))
+        extra = config.http_extra_opts.get("cache-control")
+        self.http_cache_control = directives_of(to_value(extra))
 
     def reconfigure(self, changes: Mapping[str, object]) -> None:
         """Change options of the running node; `ConfigError` leaves everything as it was.
@@ -96,6 +100,12 @@ class Node:
     def operator(self) -> str:
         """Who may change the configuration: an address, or `unclaimed`."""
         return self.config.operator or self.address
+
+    async def sign(self, message: Message, *, bundle: bool = False) -> Message:
+        """The message with a commitment of this node's; RSA in a thread, bounded by the cores."""
+        return await commit_signed(
+            message, self.wallet, limiter=self.crypto_limiter, bundle=bundle, tag=message.hashpath
+        )
 
     def context(self) -> Context:
         """A fresh top-level context with the node's own cache control."""
@@ -176,12 +186,13 @@ async def open_node(
     failure: Exception | None = None
     async with AsyncExitStack() as stack:
         if store is None:
-            store = await stack.enter_async_context(_closing(await open_stores(config.store)))
+            store = await stack.enter_async_context(_closing(await open_stores(config.stores())))
         if wallet is None:
             path = str(config.priv_key_location)
             wallet = await trio.to_thread.run_sync(load_or_create, path, config.identity)
         names = NameService()
         timestamps = TimestampService(config)
+        await stack.enter_async_context(_layer("store", store.serve))
         await stack.enter_async_context(_layer("name service", names.run))
         await stack.enter_async_context(_layer("timestamp service", timestamps.run))
         schedulers = await stack.enter_async_context(_layer("scheduler registry"))

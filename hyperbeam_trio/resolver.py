@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
+from hyperbeam_trio.cache import MISSING
 from hyperbeam_trio.cachecontrol import Directives, lookup_directives, may_store
 from hyperbeam_trio.context import MAX_DEPTH, Context, Run
 from hyperbeam_trio.device import Answerer, Device
@@ -106,6 +107,7 @@ class Resolver:
         value = await context.cache.read(link.id)
         if value is None:
             raise NotFound(f"No message of id {link.id} is stored here.")
+        context.run.hits += 1
         return value
 
     async def _first(self, element: Value, context: Context) -> Value:
@@ -186,11 +188,12 @@ class Resolver:
         """One key of a stored message without loading the others; `None`: load it and go on."""
         if is_private(key) or context.hooked:
             return None
-        named = await context.cache.read_key(base.id, "device", None)
-        device = self._devices.of(Message.of({"device": named} if named is not None else {}))
+        named = await context.cache.read_key(base.id, "device")
+        device = self._devices.of(Message.of({} if named is MISSING else {"device": named}))
         if not self._devices.answerer(device, key).direct:
             return None
-        return await context.cache.read_key(base.id, key, None)
+        found = await context.cache.read_key(base.id, key)
+        return None if found is MISSING else found
 
     # Answering: look-up, shared execution, storing.
 

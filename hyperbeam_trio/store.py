@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import trio
 
@@ -23,6 +23,9 @@ MAX_KEY_BYTES = 400
 MAX_VALUE_BYTES = 1 << 30
 ENTRY_POINTS = "hyperbeam_trio.stores"
 
+TIER_OPTIONS = frozenset({"access", "write", "fill", "deadline"})
+"""Options of a store's place in a row; all others are its own."""
+
 Scope = Literal["local", "remote"]
 
 
@@ -32,14 +35,15 @@ class Store(ABC):
     Errors: `StoreError` (503) when the backend can't answer, or after `close`; `CorruptData` when
     it finds damage; `ValueError` for a key that breaks `check_key`; `TooLarge` for a value over
     `MAX_VALUE_BYTES`. After a `StoreError` of `put`, `create` or `delete` the change is there or
-    not, wholly, and asking again is harmless. A cancelled change of a local store did not happen;
-    once its commit has begun, the call waits for it and returns.
+    not, wholly, and asking again is harmless; a remote store may have done its first items. A
+    cancelled change of a local store did not happen; once its commit has begun, the call waits
+    for it and returns.
 
     A store starts no task of its own: what it has to do in the background is in `serve`.
     """
 
-    scope: ClassVar[Scope] = "local"
-    durable: ClassVar[bool] = True
+    scope: Scope = "local"
+    durable: bool = True
     """Whether an acknowledged change survives the process; only a memory store says no."""
     writable: bool = True
 
@@ -171,12 +175,13 @@ async def open_store(spec: StoreSpec | str) -> Store:
 
 
 async def open_stores(specs: Sequence[StoreSpec | str]) -> Store:
-    """Open a row of stores: one is itself, several are a tiered store, nearest first."""
+    """Open a row of stores, nearest first; a single one without a policy is opened as it is."""
     if not specs:
         raise ConfigError("store: at least one store is needed, such as 'lmdb:./data'.")
-    if len(specs) == 1:
-        return await open_store(specs[0])
-    return await store_class("tiered").open("", {"tiers": list(specs)})
+    parsed = [StoreSpec.parse(spec) if isinstance(spec, str) else spec for spec in specs]
+    if len(parsed) == 1 and TIER_OPTIONS.isdisjoint(parsed[0].options):
+        return await open_store(parsed[0])
+    return await store_class("tiered").open("", {"tiers": parsed})
 
 
 def check_key(key: str) -> bytes:

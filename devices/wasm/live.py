@@ -69,9 +69,7 @@ class Handle:
         """Whether the live guest is in this very state and may be used now."""
         live = self.live
         return (
-            live.generation == self.generation
-            and not live.importing
-            and not live.instance.damaged
+            live.generation == self.generation and not live.importing and not live.instance.damaged
         )
 
     def after(self, call: Call) -> Handle:

@@ -118,10 +118,10 @@ def with_metadata(message: Message, request: HttpRequest) -> Message:
         values["path"] = target.encode()
     for name, fallback in (("accept-bundle", False), ("accept", b"*/*")):
         values[name] = _wish(message, request, name.encode(), fallback)
-    for name in (b"require-codec", b"accept-codec", b"host"):
-        found = _wish(message, request, name, None)
+    for name in ("require-codec", "accept-codec", "host"):
+        found = _wish(message, request, name.encode(), None)
         if found is not None:
-            values[name.decode()] = found
+            values[name] = found
     if message.signers and message.get("type") != b"Process":
         values = {key: value for key, value in values.items() if key not in message}
     if not message.signers and message.get("body") == b"":

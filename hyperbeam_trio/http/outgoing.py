@@ -51,8 +51,7 @@ def error_message(error: HyperbeamError) -> Message:
     """An error as a message: `status`, `body` with its text, and its details."""
     if isinstance(error, KeyNotFound) and error.text == "not_found":
         return Message.of({_RESULT: b"body", "body": Atom("not_found"), "status": error.status})
-    details = {name: value for name, value in error.details.items()}
-    return Message({**details, "status": error.status, "body": error.text})
+    return Message({**error.details, "status": error.status, "body": error.text})
 
 
 def with_status(answer: Message, default: int) -> tuple[Message, int]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hyperbeam_trio.cachecontrol import parse_directives
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.errors import BadRequest, HyperbeamError, NodeError
 from hyperbeam_trio.hooks import run_hook
 from hyperbeam_trio.http.answers import AnswerCache
 from hyperbeam_trio.http.exchange import HttpRequest, HttpResponse
 from hyperbeam_trio.http.incoming import read_request
+from hyperbeam_trio.http.listener import Address
 from hyperbeam_trio.http.negotiation import Negotiator
 from hyperbeam_trio.http.outgoing import (
     PREFLIGHT,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from hyperbeam_trio.node import Node
 
 log = logging.getLogger("hyperbeam_trio.http")
-
-_KEPT = parse_directives("always")
 
 
 class NodeHandler:
@@ -79,7 +77,7 @@ class NodeHandler:
         node = self._node
         self._check_initialized(asked)
         await self._keep_signed(asked)
-        context = replace(node.context(), cache_control=_KEPT)
+        context = replace(node.context(), cache_control=node.http_cache_control)
         sequence = await self._sequence(asked, context)
         if not sequence:
             return _redirect(node.config.default_request)
@@ -163,7 +161,9 @@ async def serve_node(
         task_status.started(urls)
 
 
-async def _serve(node: Node, handler: NodeHandler, *, task_status: trio.TaskStatus) -> None:
+async def _serve(
+    node: Node, handler: NodeHandler, *, task_status: trio.TaskStatus[list[Address]]
+) -> None:
     config = node.config
     await serve(
         handler,
