@@ -8,18 +8,15 @@ from typing import Any
 
 import trio
 
-from hyperbeam_trio.errors import BadRequest, TooLarge
+from hyperbeam_trio.http.asgi_body import AsgiBody, Event, Receive
 from hyperbeam_trio.http.exchange import Handler, HttpRequest, HttpResponse
 from hyperbeam_trio.http.lifespan import running_lifespans
 from hyperbeam_trio.http.limits import Limits
-from hyperbeam_trio.http.patience import Patience
 from hyperbeam_trio.http.request import refuse_head, to_origin_form
 from hyperbeam_trio.http.response import answer, busy, close_parts, has_body, log, refusal
 from hyperbeam_trio.http.traffic import Traffic
 
 Scope = MutableMapping[str, Any]
-Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -38,66 +35,6 @@ def mounted(mounts: Sequence[Mount], target: bytes) -> AsgiApp | None:
         if target.startswith(mount.prefixes):
             return mount.app
     return None
-
-
-class AsgiBody:
-    """A `BodyReader` over ASGI's `receive`, within the limits of size and patience."""
-
-    def __init__(self, receive: Receive, limits: Limits) -> None:
-        self._receive = receive
-        self._patience = Patience(limits)
-        self._bound = limits.body_bytes
-        self._received = 0
-        self.ended = False
-
-    async def read(self, limit: int) -> bytes:
-        """The whole body, at most `limit` bytes."""
-        parts = []
-        while part := await self._next(limit):
-            parts.append(part)
-        return b"".join(parts)
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body in parts as they arrive."""
-        return self
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        part = await self._next(self._bound)
-        if not part:
-            raise StopAsyncIteration
-        return part
-
-    async def _next(self, limit: int) -> bytes:
-        while not self.ended:
-            event = await self._wait()
-            part = bytes(event.get("body", b""))
-            self._received += len(part)
-            if self._received > min(limit, self._bound):
-                raise TooLarge(f"The body is longer than {min(limit, self._bound)} bytes.")
-            if part:
-                return part
-        return b""
-
-    async def _wait(self) -> Event:
-        with trio.move_on_at(self._patience.begin_wait()) as scope:
-            event = await self._receive()
-            self._patience.end_wait(len(event.get("body", b"")))
-        if scope.cancelled_caught:
-            raise BadRequest("The body came too slowly.", status=408)
-        if event["type"] == "http.disconnect":
-            self.ended = True
-            raise BadRequest("The connection ended within the body.")
-        self.ended = not event.get("more_body", False)
-        return event
-
-    async def discard(self) -> None:
-        """Swallow what is left: hypercorn stalls on a queue that nobody empties."""
-        while not self.ended:
-            event = await self._receive()
-            self.ended = event["type"] == "http.disconnect" or not event.get("more_body", False)
 
 
 class AsgiApplication:
@@ -151,13 +88,20 @@ class AsgiApplication:
         try:
             app = mounted(self._mounts, scope["raw_path"])
             if app is None:
-                response = await answer(self._handler, to_request(scope, body))
-                await send_response(scope["method"], response, send)
+                await self._answer(scope, body, send)
             else:
                 body.ended = True
                 await self._mounted(app, scope, receive, send)
         finally:
             self._traffic.end_request()
+
+    async def _answer(self, scope: Scope, body: AsgiBody, send: Send) -> None:
+        response = await answer(self._handler, to_request(scope, body))
+        if has_body(scope["method"], response.status) and not isinstance(response.body, bytes):
+            await stream_response(response.body, _start(response), send, body)
+        else:
+            await close_parts(response.body)
+            await send_response(scope["method"], response, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = mounted(self._mounts, scope["raw_path"])
@@ -170,7 +114,7 @@ class AsgiApplication:
             return
         response = refusal(400, "There is no websocket here.")
         body = {"type": "websocket.http.response.body", "body": response.body}
-        await send({"type": "websocket.http.response.start", **_start(response, "GET")})
+        await send({"type": "websocket.http.response.start", **_start(response)})
         await send(body)
 
     async def _mounted(self, app: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -209,7 +153,7 @@ def to_target(scope: Scope) -> bytes:
     return path + b"?" + query if query else path
 
 
-def _start(response: HttpResponse, method: str) -> dict[str, Any]:
+def _start(response: HttpResponse) -> dict[str, Any]:
     headers = list(response.headers)
     if isinstance(response.body, bytes) and response.status not in (204, 304):
         headers.append((b"content-length", b"%d" % len(response.body)))
@@ -217,24 +161,36 @@ def _start(response: HttpResponse, method: str) -> dict[str, Any]:
 
 
 async def send_response(method: str, response: HttpResponse, send: Send) -> None:
-    """Send `response`, whose headers were checked, as ASGI events."""
-    await send({"type": "http.response.start", **_start(response, method)})
-    if not has_body(method, response.status):
-        await close_parts(response.body)
-    elif isinstance(response.body, bytes):
-        await send({"type": "http.response.body", "body": response.body})
-        return
-    else:
-        await _send_parts(response.body, send)
-    await send({"type": "http.response.body", "body": b""})
+    """Send `response` at once, whose headers were checked; a streamed body is left out."""
+    await send({"type": "http.response.start", **_start(response)})
+    content = response.body if has_body(method, response.status) else b""
+    await send({"type": "http.response.body", "body": content})
 
 
-async def _send_parts(body: AsyncIterator[bytes], send: Send) -> None:
+async def stream_response(
+    parts: AsyncIterator[bytes], start: dict[str, Any], send: Send, body: AsgiBody
+) -> None:
+    """Send an answer part by part, until the client hangs up."""
+    await send({"type": "http.response.start", **start})
+    async with trio.open_nursery() as nursery:
+        # hypercorn would let an endless answer go on to nobody.
+        nursery.start_soon(_cancel_at_disconnect, body, nursery.cancel_scope)
+        await _send_parts(parts, send)
+        nursery.cancel_scope.cancel()
+
+
+async def _cancel_at_disconnect(body: AsgiBody, scope: trio.CancelScope) -> None:
+    if await body.disconnected():
+        scope.cancel()
+
+
+async def _send_parts(parts: AsyncIterator[bytes], send: Send) -> None:
     try:
-        async for part in body:
+        async for part in parts:
             await send({"type": "http.response.body", "body": part, "more_body": True})
     except Exception:
         log.exception("an answer broke off")
         raise
     finally:
-        await close_parts(body)
+        await close_parts(parts)
+    await send({"type": "http.response.body", "body": b""})
