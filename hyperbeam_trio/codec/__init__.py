@@ -1,1 +1,8 @@
-"""Bytes and text to `Message` and back, one module a format."""
+"""Bytes and text to `Message` and back, one module a format.
+
+Importing any codec lets the commitments of all of them be checked.
+"""
+
+from hyperbeam_trio.codec import commit
+
+__all__ = ["commit"]

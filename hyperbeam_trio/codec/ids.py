@@ -11,6 +11,7 @@ from hyperbeam_trio.codec.multipart import LINE_BYTES
 from hyperbeam_trio.codec.scalars import write_scalar
 from hyperbeam_trio.codec.structured_fields import SELF, write_types
 from hyperbeam_trio.codec.tabm import REGENERATED, write
+from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import combine_ids, hash_id, human_id
 from hyperbeam_trio.crypto.keyid import CONSTANT_AO, hmac_sha256
 from hyperbeam_trio.crypto.signature_base import derived_name, quoted
@@ -20,6 +21,7 @@ from hyperbeam_trio.message import Link, Message, Value, describe, is_private
 __all__ = [
     "combine_ids",
     "fresh_id",
+    "is_unsigned",
     "link_id",
     "message_id",
     "signed_id",
@@ -60,14 +62,15 @@ def unsigned_id(value: Message | list[Value]) -> str:
     if isinstance(value, list):
         return fresh_id(value)
     if value.commitments:
-        ids = [
-            id
-            for id, commitment in sorted(value.commitments.items())
-            if commitment.committer is None and commitment.device == "httpsig@1.0"
-        ]
+        ids = [id for id, c in sorted(value.commitments.items()) if is_unsigned(c)]
         if ids:
             return combine_ids(ids)
     return fresh_id(value)
+
+
+def is_unsigned(commitment: Commitment) -> bool:
+    """Whether a commitment only gives a message its unsigned id."""
+    return commitment.committer is None and commitment.device == "httpsig@1.0"
 
 
 def signed_id(message: Message) -> str:

@@ -33,6 +33,11 @@ class Layout:
     headers: dict[str, bytes]
     body: bytes | None
 
+    @property
+    def is_multipart(self) -> bool:
+        """Whether `content-type` is about the parts of a body, and so no key of the message."""
+        return self.headers.get("content-type", b"").startswith(b"multipart/")
+
     def components(self) -> list[tuple[str, bytes]]:
         """Name and value of everything that a signature covers, sorted by name (variant S)."""
         named = dict(self.headers)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final, TypeAlias
 
 from hyperbeam_trio.codec.ids import link_id
 from hyperbeam_trio.codec.scalars import MAX_NESTING, read_empty, read_scalar
 from hyperbeam_trio.codec.structured_fields import SELF, read_types
 from hyperbeam_trio.codec.tabm import Tabm, write
 from hyperbeam_trio.commitment import Commitment
-from hyperbeam_trio.crypto.encoding import is_id
+from hyperbeam_trio.crypto.encoding import commitment_id, is_id
+from hyperbeam_trio.crypto.signature_headers import MAX_SIGNATURES
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Link, Message, Resolve, Value, is_private, numbered
 
 __all__ = ["Tabm", "from_tabm", "to_tabm"]
 
 _LINK: Final = "+link"
+
+_SKIPPED: Final = frozenset({"ao-types", "commitments", "commitments+link"})
+
+Finish: TypeAlias = Callable[[Tabm, Message], Message]
+"""Puts the commitments of a level of a TABM on the message that was read from it."""
 
 
 def to_tabm(value: Message | list[Value], *, bundle: bool = False) -> Tabm:
@@ -29,36 +36,59 @@ def to_tabm(value: Message | list[Value], *, bundle: bool = False) -> Tabm:
     return write(value, None if bundle else link_id)
 
 
-def from_tabm(tabm: Tabm, *, empties: bool = False) -> Message | list[Value]:
+def from_tabm(
+    tabm: Tabm, *, empties: bool = False, finish: Finish | None = None
+) -> Message | list[Value]:
     """The message or list of a TABM, with its commitments; older forms of lists are read.
 
     With `empties` a key that is only announced in `ao-types`, as `empty-list` and the like, comes
-    to be, as the form of May 2025 has it. Private keys are dropped. Raises `BadRequest` naming
-    the key that can't be read.
+    to be, as the form of May 2025 has it. `finish` reads commitments where they may have other
+    forms than ours. Private keys are dropped. Raises `BadRequest` naming the key that can't be
+    read.
     """
-    value = _read(tabm, empties, 0)
+    value = _Reader(empties, finish or with_commitments).read(tabm, 0)
     if isinstance(value, Resolve):
         raise BadRequest("A sequence to be resolved can't stand for a whole message.")
     return value
 
 
-def _read(tabm: Tabm, empties: bool, depth: int) -> Message | list[Value] | Resolve:
-    if depth > MAX_NESTING:
-        raise BadRequest(f"Messages are nested over {MAX_NESTING} deep.")
-    types = _types(tabm)
-    items: dict[str, Value] = {}
-    for key, raw in tabm.items():
-        if key in ("ao-types", "commitments", "commitments+link") or is_private(key):
-            continue
-        if key.endswith(_LINK):
-            items[key.removesuffix(_LINK)] = _link(key, raw)
-        elif isinstance(raw, dict):
-            items[key] = _nested(key, raw, types.get(key), empties, depth)
-        else:
-            items[key] = read_scalar(key, types[key], raw, depth) if key in types else raw
-    if empties:
-        _add_empties(items, types)
-    return _shaped(items, types.get(SELF), tabm)
+class _Reader:
+    __slots__ = ("_empties", "_finish")
+
+    def __init__(self, empties: bool, finish: Finish) -> None:
+        self._empties = empties
+        self._finish = finish
+
+    def read(self, tabm: Tabm, depth: int) -> Message | list[Value] | Resolve:
+        if depth > MAX_NESTING:
+            raise BadRequest(f"Messages are nested over {MAX_NESTING} deep.")
+        types = _types(tabm)
+        items: dict[str, Value] = {}
+        for key, raw in tabm.items():
+            if key in _SKIPPED or is_private(key):
+                continue
+            if key.endswith(_LINK):
+                items[key.removesuffix(_LINK)] = _link(key, raw)
+            elif isinstance(raw, dict):
+                items[key] = self._nested(key, raw, types.get(key), depth)
+            else:
+                items[key] = read_scalar(key, types[key], raw, depth) if key in types else raw
+        if self._empties:
+            _add_empties(items, types)
+        return self._shaped(Message.of(items), types.get(SELF), tabm)
+
+    def _nested(self, key: str, raw: Tabm, kind: str | None, depth: int) -> Value:
+        child = self.read(raw, depth + 1)
+        return _listed(key, child) if kind == "list" and isinstance(child, Message) else child
+
+    def _shaped(
+        self, message: Message, kind: str | None, tabm: Tabm
+    ) -> Message | list[Value] | Resolve:
+        if kind == "list":
+            return _listed(SELF, message)
+        if kind == "resolve":
+            return Resolve(tuple(_listed(SELF, message)))
+        return self._finish(tabm, message)
 
 
 def _types(tabm: Tabm) -> Mapping[str, str]:
@@ -75,33 +105,10 @@ def _link(key: str, raw: bytes | Tabm) -> Link:
     return Link(text)
 
 
-def _nested(key: str, raw: Tabm, kind: str | None, empties: bool, depth: int) -> Value:
-    child = _read(raw, empties, depth + 1)
-    if kind == "list" and isinstance(child, Message):
-        return _listed(key, child)
-    return child
-
-
 def _add_empties(items: dict[str, Value], types: Mapping[str, str]) -> None:
     for key, kind in types.items():
         if key not in items and (empty := read_empty(kind)) is not None:
             items[key] = empty
-
-
-def _shaped(
-    items: dict[str, Value], kind: str | None, tabm: Tabm
-) -> Message | list[Value] | Resolve:
-    message = Message.of(items)
-    if kind == "list":
-        return _listed(SELF, message)
-    if kind == "resolve":
-        return Resolve(tuple(_listed(SELF, message)))
-    commitments = tabm.get("commitments")
-    if commitments is None:
-        return message
-    if isinstance(commitments, bytes):
-        raise BadRequest("Key 'commitments' should be a message of commitments by their ids.")
-    return message.with_commitments(read_commitments(commitments))
 
 
 def _listed(key: str, message: Message) -> list[Value]:
@@ -114,12 +121,29 @@ def _listed(key: str, message: Message) -> list[Value]:
     return items
 
 
-def read_commitments(tabm: Tabm) -> list[Commitment]:
-    """The commitments of a TABM that has them by id; `BadRequest` if one can't be read."""
-    found = []
-    for id, fields in tabm.items():
-        message = _read(fields, False, 1) if isinstance(fields, dict) else None
-        if not isinstance(message, Message):
-            raise BadRequest(f"Commitment {id[:64]!r} should be a message.")
-        found.append(Commitment.from_message(id, message))
-    return found
+def with_commitments(tabm: Tabm, message: Message) -> Message:
+    """`message`, read from `tabm`, with the commitments that stand there."""
+    entries = tabm.get("commitments")
+    if entries is None:
+        return message
+    if isinstance(entries, bytes):
+        raise BadRequest("Key 'commitments' should be a message of commitments by their ids.")
+    if len(entries) > MAX_SIGNATURES:
+        raise BadRequest(f"A message has over {MAX_SIGNATURES} commitments.")
+    return message.with_commitments(
+        read_commitment_fields(id, fields) for id, fields in entries.items()
+    )
+
+
+def read_commitment_fields(id: str, fields: bytes | Tabm) -> Commitment:
+    """The commitment `id`, given the fields that a TABM has under it; `BadRequest` if it is none.
+
+    Its id comes from its signature, whatever it is called.
+    """
+    message = from_tabm(fields) if isinstance(fields, dict) else None
+    if not isinstance(message, Message):
+        raise BadRequest(f"Commitment {id[:64]!r} should be a message.")
+    commitment = Commitment.from_message(id, message)
+    if not any(commitment.signature):
+        return commitment
+    return replace(commitment, id=commitment_id(commitment.signature))

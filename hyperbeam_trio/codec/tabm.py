@@ -87,6 +87,9 @@ class _Writer:
                 tabm[f"{key}+link"] = self._link(value).encode()
         elif isinstance(value, Resolve):
             tabm[key] = self.write(value, depth + 1)
+        elif isinstance(value, As):
+            # Only inside a sequence, which never leaves the node: its id has to be its own.
+            tabm[key] = self.write(value.message.set_values({"device": value.device}), depth + 1)
         else:
             problem = "has to be loaded first" if isinstance(value, Link) else "can't be encoded"
             raise BadRequest(f"Key {key!r} {problem}: {describe(value)}.")

@@ -66,6 +66,11 @@ def signature_type(number: int) -> SignatureType:
     raise InvalidField("signature type", f"{number}{name} is not supported, only {supported}")
 
 
+def type_named(name: str) -> SignatureType | None:
+    """The signature type whose commitments have `name` as their `type`, if there is one."""
+    return next((type_ for type_ in _TYPES.values() if type_.name == name), None)
+
+
 def verify_item(number: int, owner: bytes, signature: bytes, digest: bytes) -> bool:
     """Whether `signature` holds for an item whose deep hash is `digest` (48 bytes)."""
     if number == ARWEAVE_TYPE:

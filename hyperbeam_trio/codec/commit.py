@@ -1,0 +1,195 @@
+"""Committing to messages by httpsig@1.0, and checking such commitments (spec/02 §6, §8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+import trio
+
+from hyperbeam_trio.codec.components import (
+    DEVICE,
+    bases,
+    committed_keys,
+    covered,
+    keys_of,
+    parameters_of,
+    whole,
+)
+from hyperbeam_trio.codec.layout import Layout, lay_out
+from hyperbeam_trio.codec.tabm import Tabm
+from hyperbeam_trio.commitment import Commitment, Evidence
+from hyperbeam_trio.crypto.encoding import commitment_id
+from hyperbeam_trio.crypto.keyid import (
+    CONSTANT_AO,
+    HMAC_SHA256,
+    Keyid,
+    hmac_sha256,
+    secret_keyid,
+    verify_signature,
+)
+from hyperbeam_trio.crypto.signature_base import signature_base
+from hyperbeam_trio.crypto.wallet import Wallet
+from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.message import Message, Value
+from hyperbeam_trio.verifiers import register_verifier
+
+_BODY_KEYS: Final = (None, b"body", b"data")
+_NOTHING: Final[Mapping[str, Value]] = MappingProxyType({})
+
+
+def commit_unsigned(
+    message: Message,
+    *,
+    bundle: bool = False,
+    committed: Sequence[str] | None = None,
+    keyid: str | None = None,
+    secret: bytes | None = None,
+) -> Message:
+    """The message with an HMAC commitment; an older one with the same keyid is replaced.
+
+    The key is `secret`, or the text of a `constant:` keyid (by default `constant:ao`). `committed`
+    are the keys to commit to; by default those of the signatures that are there, else all. With
+    `bundle` nested messages are committed with all they hold, else by their ids. Raises
+    `BadRequest` for keys that are not there.
+    """
+    draft = _Draft(message, committed, bundle)
+    return draft.with_hmac(message, keyid, secret)
+
+
+async def commit_signed(
+    message: Message,
+    wallet: Wallet,
+    *,
+    limiter: trio.CapacityLimiter,
+    committed: Sequence[str] | None = None,
+    bundle: bool = False,
+    tag: str | None = None,
+) -> Message:
+    """The message with a signature of `wallet`, and the `constant:ao` HMAC over the same keys.
+
+    A slow key signs in a thread under `limiter`, a fast one at once. `tag` is by default the
+    message's hashpath; the rest is as for `commit_unsigned`.
+    """
+    draft = _Draft(message, committed, bundle)
+    hashpath = message.hashpath if tag is None else tag
+    unsigned = draft.commitment(wallet.algorithms[0], wallet.keyid, wallet.address, hashpath)
+    base = draft.base(unsigned)
+    signature = await wallet.sign_async(base, limiter=limiter)
+    signed = draft.finished(unsigned, base, signature)
+    return draft.with_hmac(_with(message, signed, message.commitments.values()), None, None)
+
+
+class _Draft:
+    """What is going to be committed of a message."""
+
+    __slots__ = ("_bundle", "_keys", "_layout", "_values")
+
+    def __init__(self, message: Message, committed: Sequence[str] | None, bundle: bool) -> None:
+        tabm = whole(message, bundle=bundle)
+        keys = _keys_to_commit(message, committed) or keys_of(tabm)
+        self._bundle = bundle
+        self._layout = _laid_out(tabm, keys)
+        self._keys = committed_keys(self._layout, keys)
+        self._values = {key: message[key] for key in self._keys if key in message}
+
+    def commitment(
+        self, type_: str, keyid: str, committer: str | None, tag: str | None
+    ) -> Commitment:
+        return Commitment(
+            id="",
+            device=DEVICE,
+            type=type_,
+            signature=b"",
+            committed=self._keys,
+            keyid=keyid,
+            committer=committer,
+            bundle=True if self._bundle else None,
+            extra=MappingProxyType({"tag": tag.encode()}) if tag is not None else _NOTHING,
+        )
+
+    def base(self, commitment: Commitment) -> bytes:
+        return signature_base(self._layout.components(), parameters_of(commitment))[0]
+
+    def finished(self, commitment: Commitment, base: bytes, signature: bytes) -> Commitment:
+        return replace(
+            commitment,
+            id=commitment_id(signature),
+            signature=signature,
+            evidence=Evidence(self._values, base=base),
+        )
+
+    def with_hmac(self, message: Message, keyid: str | None, secret: bytes | None) -> Message:
+        text, key, committer = _hmac_key(keyid, secret)
+        commitment = self.commitment(HMAC_SHA256, text, committer, None)
+        base = self.base(commitment)
+        made = self.finished(commitment, base, hmac_sha256(key, base))
+        others = [c for c in message.commitments.values() if c.keyid != text]
+        return _with(message, made, others)
+
+
+def _with(message: Message, made: Commitment, others: Iterable[Commitment]) -> Message:
+    return message.with_commitments([*others, made])
+
+
+def _keys_to_commit(message: Message, committed: Sequence[str] | None) -> tuple[str, ...]:
+    """The keys that are asked for, else those of the commitments that are there, else none."""
+    if committed is not None:
+        return tuple(dict.fromkeys(key.removesuffix("+link") for key in committed))
+    present = [c for c in message.commitments.values() if c.device == DEVICE or c.committer]
+    signed = [c for c in present if c.committer is not None] or present
+    if not signed:
+        return ()
+    shared = set(signed[0].committed).intersection(*(c.committed for c in signed[1:]))
+    return tuple(key for key in signed[0].committed if key in shared)
+
+
+def _laid_out(tabm: Tabm, keys: tuple[str, ...]) -> Layout:
+    if tabm.get("ao-body-key") not in _BODY_KEYS:
+        raise BadRequest("A message whose 'ao-body-key' is not 'body' or 'data' can't be signed.")
+    chosen = covered(tabm, keys)
+    if chosen is None:
+        known = keys_of(tabm)
+        missing = ", ".join(repr(key) for key in keys if key not in known)
+        raise BadRequest(f"Keys to commit to that the message does not have: {missing}.")
+    return lay_out(chosen)
+
+
+def _hmac_key(keyid: str | None, secret: bytes | None) -> tuple[str, bytes, str | None]:
+    if secret is not None:
+        text = secret_keyid(secret)
+        return text, secret, Keyid.parse(text, HMAC_SHA256).committer
+    parsed = Keyid.parse(keyid or CONSTANT_AO, HMAC_SHA256)
+    if parsed.scheme != "constant":
+        raise BadRequest(f"keyid {parsed.text[:80]!r} needs a secret, or should be 'constant:…'.")
+    return parsed.text, parsed.key, None
+
+
+def verify(message: Message, commitment: Commitment, *, secret: bytes | None = None) -> bool:
+    """Whether a httpsig commitment holds for `message`.
+
+    First over what was signed to the byte, where that is known and says what the message says;
+    then over the message as it is, in our form and in the forms of other versions.
+    """
+    if commitment.keyid is None:
+        return False
+    keyid = Keyid.parse(commitment.keyid, commitment.type)
+    tried: set[bytes] = set()
+    for base in _candidates(message, commitment):
+        if base not in tried:
+            tried.add(base)
+            if verify_signature(commitment.type, keyid, base, commitment.signature, secret):
+                return True
+    return False
+
+
+def _candidates(message: Message, commitment: Commitment) -> Iterable[bytes]:
+    evidence = commitment.evidence
+    if evidence is not None and evidence.base is not None and evidence.covers(message):
+        yield evidence.base
+    yield from bases(message, commitment)
+
+
+register_verifier(DEVICE, verify)

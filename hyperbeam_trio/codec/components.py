@@ -1,0 +1,227 @@
+"""What a httpsig commitment covers: its keys, its components, its bases (spec/02 §5, §8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
+
+from hyperbeam_trio.codec.ids import fresh_id, link_id
+from hyperbeam_trio.codec.layout import Layout, lay_out, wire_name
+from hyperbeam_trio.codec.structured_fields import unescape_key
+from hyperbeam_trio.codec.tabm import Tabm, write
+from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.crypto.encoding import native_id
+from hyperbeam_trio.crypto.keyid import CONSTANT_AO, HMAC_SHA256
+from hyperbeam_trio.crypto.signature_base import (
+    DERIVED,
+    SIGNED_PARAMETERS,
+    Parameters,
+    base_of,
+    component_list,
+    parameters_text,
+    plain_name,
+    signature_base,
+)
+from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.message import Message, Value
+
+DEVICE: Final = "httpsig@1.0"
+
+DERIVED_2025: Final = DERIVED | {"status"}
+"""Components that the form of May 2025 lists with an `@`."""
+
+BODY_NAMES: Final = frozenset({"ao-body-key", "inline-body-key", "body-keys"})
+"""Components that say where the body belongs; they are no keys."""
+
+_LINK: Final = "+link"
+_LISTED: Final = re.compile(rb'"@signature-params": \(([^\n]*?)\)(?:;[^\n]*)?\Z')
+_NAME: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"')
+
+
+# Nested messages in a bundle.
+
+
+def with_child_commitments(message: Message) -> Message:
+    """The message with an unsigned commitment on each nested message that has no commitment.
+
+    Lists and empty messages get none, but the messages inside of lists do (spec/02 §14, 5).
+    """
+    items = {key: _committed_inside(value) for key, value in message.items()}
+    if all(items[key] is message[key] for key in items):
+        return message
+    return Message.of(items).with_commitments(message.commitments.values())
+
+
+def _committed_inside(value: Value) -> Value:
+    if isinstance(value, list):
+        items = [_committed_inside(item) for item in value]
+        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+    if not isinstance(value, Message) or not value:
+        return value
+    child = with_child_commitments(value)
+    return child if child.commitments else child.with_commitments([unsigned_commitment(value)])
+
+
+def unsigned_commitment(message: Message) -> Commitment:
+    """The HMAC commitment under `constant:ao` over all keys, nested ones by their ids."""
+    id = fresh_id(message)
+    tabm = whole(message, bundle=False)
+    return Commitment(
+        id=id,
+        device=DEVICE,
+        type=HMAC_SHA256,
+        signature=native_id(id),
+        committed=committed_keys(lay_out(tabm), keys_of(tabm)),
+        keyid=CONSTANT_AO,
+    )
+
+
+# Keys and TABMs.
+
+
+def whole(message: Message, *, bundle: bool) -> Tabm:
+    """The TABM of which commitments cover a part; with `bundle`, children carry commitments."""
+    if not bundle:
+        return write(message, link_id, commitments=False)
+    tabm = write(with_child_commitments(message), None)
+    tabm.pop("commitments", None)
+    return tabm
+
+
+def keys_of(tabm: Tabm) -> tuple[str, ...]:
+    """The keys that a commitment to all of a TABM covers, sorted."""
+    return tuple(sorted(key.removesuffix(_LINK) for key in tabm))
+
+
+def covered(tabm: Tabm, committed: Iterable[str]) -> Tabm | None:
+    """The part of a TABM that `committed` names; `None` if it lacks one of them."""
+    chosen: Tabm = {}
+    for key in committed:
+        name = key if key in tabm else key + _LINK
+        if name not in tabm:
+            return None
+        chosen[name] = tabm[name]
+    return chosen
+
+
+def committed_keys(layout: Layout, keys: Sequence[str]) -> tuple[str, ...]:
+    """The keys that are committed by signing `layout`, which was made of `keys`.
+
+    They come in the order of the components; `content-digest` stands for those in the body.
+    """
+    by_name = {wire_name(key + suffix): key for key in keys for suffix in ("", _LINK)}
+    names = [name for name, _ in layout.components()]
+    direct = {by_name[name] for name in names if name in by_name}
+    inside = [key for key in keys if key not in direct]
+    return _keys(names, inside, by_name, layout.is_multipart)
+
+
+def keys_of_components(
+    names: Iterable[str], inside: Sequence[str], present: Collection[str], *, multipart: bool
+) -> tuple[str, ...]:
+    """The keys that components from the wire stand for, in their order.
+
+    `inside` are the keys in the body, `present` all keys of the message. With `multipart` the
+    `content-type` is the transport's.
+    """
+    plain = [name.removeprefix("@") for name in names]
+    by_name = {name: name.removesuffix(_LINK) for name in plain if name in present}
+    return _keys(plain, inside, by_name, multipart)
+
+
+def _keys(
+    names: Iterable[str], inside: Sequence[str], by_name: dict[str, str], multipart: bool
+) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for name in names:
+        if name == "content-digest":
+            found.update(dict.fromkeys(inside))
+        elif name not in BODY_NAMES and not (multipart and name == "content-type"):
+            found[by_name.get(name) or unescape_key(name).removesuffix(_LINK)] = None
+    return tuple(found)
+
+
+# Components and bases.
+
+
+def component_names(message: Message, commitment: Commitment) -> list[str]:
+    """The names that `signature-input` lists for a commitment of `message`."""
+    evidence = commitment.evidence
+    if evidence is not None and evidence.base is not None and evidence.covers(message):
+        names = [plain_name(name) for name in _listed(evidence.base)]
+        if "inline-body-key" not in names:
+            return names
+    layout = _layout(message, commitment)
+    if layout is None:
+        return [wire_name(key) for key in commitment.committed]
+    return [name for name, _ in layout.components()]
+
+
+def _listed(base: bytes) -> list[str]:
+    match = _LISTED.search(base)
+    text = match[1].decode("utf-8", "replace") if match else ""
+    return [re.sub(r"\\(.)", r"\1", name) for name in _NAME.findall(text)]
+
+
+def parameters_of(commitment: Commitment) -> Parameters:
+    """The parameters that are signed, with `alg` as the bare type."""
+    found: dict[str, str | int] = {"alg": commitment.type}
+    if commitment.keyid is not None:
+        found["keyid"] = commitment.keyid
+    if commitment.bundle is not None:
+        found["bundle"] = "true" if commitment.bundle else "false"
+    for name in SIGNED_PARAMETERS:
+        value = commitment.extra.get(name)
+        if isinstance(value, bytes):
+            found[name] = value.decode("utf-8", "replace")
+        elif isinstance(value, int):
+            found[name] = value
+    return found
+
+
+def bases(message: Message, commitment: Commitment) -> Iterator[bytes]:
+    """The bases that may have been signed: first ours, then those of other versions (spec/02 §9).
+
+    None at all if the message lacks a committed key.
+    """
+    layout = _layout(message, commitment)
+    if layout is None:
+        return
+    components = layout.components()
+    parameters = parameters_of(commitment)
+    yield signature_base(components, parameters)[0]
+    named = dict(components)
+    yield signature_base(_committed_order(named, commitment), parameters)[0]
+    yield _may_2025(named, parameters)
+
+
+def _layout(message: Message, commitment: Commitment) -> Layout | None:
+    try:
+        tabm = covered(whole(message, bundle=commitment.bundle is True), commitment.committed)
+        return None if tabm is None else lay_out(tabm)
+    except BadRequest:
+        return None
+
+
+def _committed_order(
+    components: dict[str, bytes], commitment: Commitment
+) -> list[tuple[str, bytes]]:
+    """Variant C: in the order of the committed keys, with what stands for the body in its place."""
+    names: dict[str, None] = {}
+    for key in commitment.committed:
+        candidates = (wire_name(key), wire_name(key + _LINK), "ao-body-key", "content-digest")
+        found = [name for name in candidates if name in components and name not in names]
+        names.update(dict.fromkeys(found[:1]))
+    names.update(dict.fromkeys(components))
+    return [(name, components[name]) for name in names]
+
+
+def _may_2025(components: dict[str, bytes], parameters: Parameters) -> bytes:
+    """Variant M: sorted with the `@` counted, and only `alg` and `keyid` as parameters."""
+    plain = dict(components)
+    if "ao-body-key" in plain:
+        plain["inline-body-key"] = plain.pop("ao-body-key")
+    listed = sorted(f"@{name}" if name in DERIVED_2025 else name for name in plain)
+    lines = [(name.removeprefix("@"), plain[name.removeprefix("@")]) for name in listed]
+    return base_of(lines, component_list(listed) + parameters_text(parameters, ("alg", "keyid")))

@@ -1,0 +1,111 @@
+"""httpsig@1.0: messages as HTTP headers and bodies, signed by RFC 9421 (spec/02 §3, §4, §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from hyperbeam_trio.codec.components import with_child_commitments
+from hyperbeam_trio.codec.layout import lay_out
+from hyperbeam_trio.codec.multipart import read_body
+from hyperbeam_trio.codec.older import with_wire_commitments
+from hyperbeam_trio.codec.received import Received
+from hyperbeam_trio.codec.signature_fields import write_headers
+from hyperbeam_trio.codec.structured import from_tabm, to_tabm
+from hyperbeam_trio.codec.structured_fields import parameter, parse_dictionary, unescape_key
+from hyperbeam_trio.codec.tabm import REGENERATED, Tabm
+from hyperbeam_trio.crypto.signature_base import content_digest
+from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.message import Message, is_private
+
+_SIGNATURES: Final = frozenset({"signature", "signature-input"})
+_TRANSPORT: Final = REGENERATED | _SIGNATURES | {"ao-body-key", "inline-body-key", "body-keys"}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Headers in lower case, sorted by name, and the body; `None` where there is no body."""
+
+    headers: list[tuple[str, bytes]]
+    body: bytes | None
+
+
+def encode(message: Message, *, bundle: bool, safe: bool = True) -> Encoded:
+    """Headers and body of a message, with its commitments in the signature headers.
+
+    With `bundle` nested messages are parts of the body, each with its commitments or an unsigned
+    one; without, they are linked by their ids. `safe` puts what HTTP can't carry in a header into
+    the body, or into percent form; without it the encoding is the reference's, byte for byte.
+    Raises `BadRequest` for what can't be written.
+    """
+    if bundle:
+        message = with_child_commitments(message)
+    layout = lay_out(to_tabm(message, bundle=bundle), safe=safe)
+    headers = list(layout.headers.items())
+    if layout.body:
+        headers.append(("content-digest", content_digest(layout.body).encode()))
+    headers += write_headers(message)
+    headers.sort()
+    return Encoded(headers, layout.body)
+
+
+def decode(headers: Iterable[tuple[str, bytes]], body: bytes | None = None) -> Message:
+    """The message that headers and body carry, with its commitments, none of them checked.
+
+    Older forms are read too. A signature of a foreign form over a body that did not come can't
+    be checked by anybody, and is dropped. Raises `BadRequest` or `TooLarge`.
+    """
+    received = _received(headers, body)
+    value = from_tabm(received.tabm, empties=True, finish=with_wire_commitments)
+    if not isinstance(value, Message):
+        raise BadRequest("The headers say that they are a list, and not a message.")
+    found = received.commitments(value)
+    return value.with_commitments([*value.commitments.values(), *found]) if found else value
+
+
+def _received(headers: Iterable[tuple[str, bytes]], body: bytes | None) -> Received:
+    literal: dict[str, bytes] = {}
+    for name, value in headers:
+        literal[name] = literal[name] + b", " + value if name in literal else value
+    named = {unescape_key(name): value for name, value in literal.items()}
+    inline = _inline(named)
+    inside = _body_members(named, body, inline)
+    tabm: Tabm = {
+        key: value for key, value in named.items() if key not in _TRANSPORT and not is_private(key)
+    }
+    if named.get("content-type", b"").startswith(b"multipart/"):
+        del tabm["content-type"]
+    ids = _ids(tabm.pop("ao-ids", None))
+    tabm.update(ids)
+    for key, member in inside.items():
+        tabm[key] = member
+    return Received(literal, body, inline, tuple(inside), tuple(ids), tabm)
+
+
+def _inline(named: dict[str, bytes]) -> str:
+    given = named.get("ao-body-key") or named.get("inline-body-key") or b"body"
+    try:
+        return unescape_key(given.decode())
+    except UnicodeDecodeError:
+        raise BadRequest(f"ao-body-key is not UTF-8: {given[:80]!r}") from None
+
+
+def _body_members(named: dict[str, bytes], body: bytes | None, inline: str) -> Tabm:
+    if body is None:
+        return {}
+    boundary = parameter(named.get("content-type", b"").decode("latin-1"), "boundary")
+    if boundary is None or not named["content-type"].startswith(b"multipart/"):
+        return {inline: body}
+    members = read_body(body, boundary, inline)
+    return {unescape_key(key): value for key, value in members.items() if not is_private(key)}
+
+
+def _ids(text: bytes | Tabm | None) -> dict[str, bytes]:
+    """The keys that June 2025 and May 2025 keep together in `ao-ids`."""
+    if not isinstance(text, bytes):
+        return {}
+    found: dict[str, bytes] = {}
+    for key, (value, _) in parse_dictionary(text, "ao-ids").items():
+        found[key] = value if isinstance(value, bytes) else str(value).encode()
+    return found

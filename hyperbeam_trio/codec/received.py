@@ -1,0 +1,151 @@
+"""What came over HTTP, kept long enough to say what its signatures cover (spec/02 §8, §10)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Final
+
+from hyperbeam_trio.codec.components import keys_of_components
+from hyperbeam_trio.codec.signature_fields import read_commitment
+from hyperbeam_trio.codec.structured_fields import parameter, unescape_key
+from hyperbeam_trio.codec.tabm import Tabm
+from hyperbeam_trio.commitment import Commitment, Evidence
+from hyperbeam_trio.crypto.encoding import hash_id, to_base64, to_base64url
+from hyperbeam_trio.crypto.signature_base import LABEL_PREFIX, base_of, signature_params
+from hyperbeam_trio.crypto.signature_headers import SignatureInput, read_signatures
+from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.message import Message
+
+_JUNE: Final = "sig-"
+_DIGEST: Final = re.compile(rb"\s*sha-256=:([A-Za-z0-9+/_=-]*):\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Literal headers and body, the key that the body itself stands for, the keys that were in the
+    body and in `ao-ids`, and the TABM of it all.
+    """
+
+    headers: dict[str, bytes]
+    body: bytes | None
+    inline: str
+    inside: tuple[str, ...]
+    ids: tuple[str, ...]
+    tabm: Tabm
+
+    def commitments(self, message: Message) -> list[Commitment]:
+        """The commitments of `message`, which was read from here."""
+        signature, given = self.headers.get("signature"), self.headers.get("signature-input")
+        if signature is None or given is None:
+            return []
+        members = read_signatures(_text(signature), _text(given))
+        digests = _digests(self.body) if self.body is not None else None
+        return [
+            self._commitment(label, raw, member, message, digests)
+            for label, (raw, member) in members.items()
+            if self._checkable(label, member)
+        ]
+
+    def _checkable(self, label: str, given: SignatureInput) -> bool:
+        """A client of ours signs bodies that it then does not send (spec/08 §5.0)."""
+        ours = label.startswith(LABEL_PREFIX)
+        return ours or self.body is not None or "content-digest" not in given.components
+
+    def _commitment(
+        self,
+        label: str,
+        signature: bytes,
+        given: SignatureInput,
+        message: Message,
+        digests: tuple[bytes, ...] | None,
+    ) -> Commitment:
+        names = [name.removeprefix("@") for name in given.components]
+        inside = self.inside if self._binds_body(names) else ()
+        committed = keys_of_components(names, inside, self.tabm, multipart=self._is_multipart)
+        if "ao-ids" in committed:
+            committed = tuple(key for key in committed if key != "ao-ids") + self.ids
+        commitment = read_commitment(label, signature, given, committed)
+        base = self._base(label, names, given, digests)
+        if base is None:
+            return commitment
+        values = {key: message[key] for key in committed if key in message}
+        return replace(commitment, evidence=Evidence(values, base=base))
+
+    @property
+    def _is_multipart(self) -> bool:
+        return self.headers.get("content-type", b"").startswith(b"multipart/")
+
+    def _binds_body(self, names: list[str]) -> bool:
+        """Whether a signature over `names` also says how the body is to be taken apart."""
+        if "content-digest" not in names or self.body is None:
+            return False
+        keys = {"ao-body-key", "inline-body-key"} & self.headers.keys()
+        if not keys <= set(names):
+            return False
+        return not self._is_multipart or "content-type" in names or self._has_own_boundary()
+
+    def _has_own_boundary(self) -> bool:
+        text = self.headers["content-type"].decode("latin-1")
+        boundary = parameter(text, "boundary")
+        if boundary is None or self.body is None:
+            return False
+        marker = b"--" + boundary.encode()
+        end = self.body.rfind(b"\r\n" + marker + b"--")
+        parts = self.body[len(marker) + 2 : end].split(b"\r\n" + marker + b"\r\n")
+        return hash_id(b"\r\n".join(parts)) == boundary
+
+    def _base(
+        self,
+        label: str,
+        names: list[str],
+        given: SignatureInput,
+        digests: tuple[bytes, ...] | None,
+    ) -> bytes | None:
+        """The base over the literal values; `None` if a value is not what the message has."""
+        components: list[tuple[str, bytes]] = []
+        for name in names:
+            value = self._literal(name, digests)
+            if value is None:
+                return None
+            components.append((name, value))
+        if label.startswith((LABEL_PREFIX, _JUNE)):
+            bare = {**given.parameters, "alg": str(given.parameters.get("alg", "")).split("/")[-1]}
+            return base_of(components, signature_params(names, bare))
+        return base_of(components, given.text)
+
+    def _literal(self, name: str, digests: tuple[bytes, ...] | None) -> bytes | None:
+        if name == "content-digest":
+            return self._digest(digests)
+        if name == "ao-ids" and set(self.ids) & set(self.inside):
+            return None
+        value = self.headers.get(name)
+        key = unescape_key(name)
+        if value is None:
+            value = next((v for k, v in self.headers.items() if unescape_key(k) == key), None)
+        # Another header or a member of the body may have taken the place of the one signed.
+        return None if self.tabm.get(key, value) != value else value
+
+    def _digest(self, digests: tuple[bytes, ...] | None) -> bytes | None:
+        """The body's digest: as it came if it is right in either alphabet, else as it should be."""
+        if digests is None:
+            return None
+        came = self.headers.get("content-digest", b"")
+        match = _DIGEST.fullmatch(came)
+        if match is not None and match[1].rstrip(b"=") in digests:
+            return came.strip()
+        return b"sha-256=:" + digests[0] + b"=:"
+
+
+def _digests(body: bytes) -> tuple[bytes, bytes]:
+    """The body's SHA-256 in base64 of both alphabets, without padding."""
+    raw = sha256(body).digest()
+    return to_base64(raw).rstrip("=").encode(), to_base64url(raw).encode()
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise BadRequest(f"A signature header is not UTF-8: {raw[:80]!r}") from None
