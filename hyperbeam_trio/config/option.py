@@ -219,10 +219,19 @@ def _mapping(raw: object) -> Mapping[str, Any]:
 
 
 def freeze(value: object) -> Any:
-    """Nested mappings and lists that nobody can change, and that follow no later change."""
+    """Nested tables and lists that nobody can change, and that follow no later change.
+
+    `ValueError` for what no message can hold.
+    """
     if isinstance(value, Mapping):
         return _mapping(value)
-    return tuple(map(freeze, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return tuple(map(freeze, value))
+    if not isinstance(value, str | bytes | int | float | None) or value != value:
+        raise ValueError(value)
+    if isinstance(value, float):
+        return _number(value)
+    return value
 
 
 table: Final = Kind("table", "a table of keys and values", _mapping)
