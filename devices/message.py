@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from hyperbeam_trio.codec.commit import commit_signed, commit_unsigned
+from hyperbeam_trio.commitments import Selector, committed_keys, selected_id, verify_message
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, default, key
-from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import UNSET, Message, Value, as_text, public_keys
+from hyperbeam_trio.errors import BadRequest, Forbidden, NotFound
+from hyperbeam_trio.message import (
+    UNSET,
+    Link,
+    Message,
+    Value,
+    as_text,
+    describe,
+    public_keys,
+    to_value,
+)
 from hyperbeam_trio.resolver import direct_value
 from hyperbeam_trio.setting import apply_set, deep_set, values_to_set
 
@@ -55,3 +66,110 @@ class MessageDevice(Device):
         items = request.list("items", [])
         names = [as_text(item) for item in items] if items else [request.text("item")]
         return apply_set(base, {name: UNSET for name in names if name})
+
+    @key
+    async def id(self, base: Message, request: Message, context: Context) -> Value:
+        """The base's id: of the commitments that `committers` and `commitment-ids` select."""
+        loaded = await context.cache.load_binaries(base)
+        return selected_id(loaded, **_selectors(request)).encode()
+
+    @key
+    async def committers(self, base: Message, request: Message, context: Context) -> Value:
+        """Who signed, one entry a signature."""
+        return [signer.encode() for signer in base.signers]
+
+    @key
+    async def committed(self, base: Message, request: Message, context: Context) -> Value:
+        """The keys that every selected commitment covers."""
+        target = await _target(base, request, context)
+        names = committed_keys(target, **_selectors(request))
+        if request.bool("raw", False):
+            nested = (Message, Link, list)
+            names = [f"{n}+link" if isinstance(target.get(n), nested) else n for n in names]
+        return [name.encode() for name in names]
+
+    @key
+    async def verify(self, base: Message, request: Message, context: Context) -> Value:
+        """Whether every selected commitment holds; true where none is selected."""
+        target = await context.load_all(await _target(base, request, context))
+        if not isinstance(target, Message):
+            raise BadRequest(f"There is nothing to verify in {describe(target)}.")
+        return verify_message(target, **_selectors(request), secret=request.binary("secret", None))
+
+    @key(volatile=True)
+    async def commit(self, base: Message, request: Message, context: Context) -> Value:
+        """The base with a commitment: the node's signature, or with `type: unsigned` an HMAC.
+
+        `committed` lists the keys; `bundle` inlines nested messages; `secret` keys the HMAC. Only
+        the operator may have the node sign.
+        """
+        target = await _target(base, request, context)
+        bundle = request.bool("bundle", False)
+        target = await _ready_to_commit(target, bundle, context)
+        listed = request.list("committed", None)
+        names = None if listed is None else [text for item in listed if (text := as_text(item))]
+        kind = request.text("type", "signed")
+        if kind in ("unsigned", "hmac-sha256"):
+            secret = request.binary("secret", None)
+            return commit_unsigned(target, bundle=bundle, committed=names, secret=secret)
+        if kind not in ("signed", *context.node.wallet.algorithms):
+            raise BadRequest(f"type is {kind!r}; expected 'signed' or 'unsigned'.")
+        _require_operator(request, context)
+        return await commit_signed(
+            target,
+            context.node.wallet,
+            limiter=context.node.crypto_limiter,
+            committed=names,
+            bundle=bundle,
+            tag=base.hashpath,
+        )
+
+    @key
+    async def index(self, base: Message, request: Message, context: Context) -> Value:
+        """The page for people that option `default-index` names, made of the base."""
+        page = to_value(dict(context.config.default_index))
+        if not isinstance(page, Message) or "device" not in page:
+            raise NotFound("No page is configured: option 'default-index' is not set.")
+        shown = base.set_values(dict(page))
+        return await context.resolve(shown, context.config.default_index_path)
+
+
+def _selectors(request: Message) -> dict[str, Selector]:
+    return {
+        "committers": _selector(request, "committers"),
+        "commitment_ids": _selector(request, "commitment-ids"),
+    }
+
+
+def _selector(request: Message, name: str) -> Selector:
+    value = request.get(name)
+    if isinstance(value, list | Message):
+        return [text for item in request.list(name) if (text := as_text(item))]
+    return request.text(name, None)
+
+
+async def _target(base: Message, request: Message, context: Context) -> Message:
+    """The message to work on: the base, or the member of the request that `target` names."""
+    name = request.text("target", "self")
+    if name == "self":
+        return base
+    value = await context.view(request, name if name in request else "body")
+    if not isinstance(value, Message):
+        raise BadRequest(f"target is {name!r}, and the request has no message there.")
+    return value
+
+
+async def _ready_to_commit(target: Message, bundle: bool, context: Context) -> Message:
+    """Loaded as far as signing needs it; nested messages that stay links are stored first."""
+    if bundle:
+        loaded = await context.load_all(target)
+        return loaded if isinstance(loaded, Message) else target
+    nested = [value for value in target.values() if isinstance(value, Message | list)]
+    if nested:
+        await context.cache.write_many(nested)
+    return await context.cache.load_binaries(target)
+
+
+def _require_operator(request: Message, context: Context) -> None:
+    if context.node.operator not in ("unclaimed", *request.caller.signers):
+        raise Forbidden("Only the node's operator may have it sign a message.")

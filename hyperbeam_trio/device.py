@@ -101,7 +101,7 @@ class Device:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         functions = dict(cls._functions)
-        for attribute, member in vars(cls).items():
+        for attribute, member in list(vars(cls).items()):
             marker = getattr(member, "__device_key__", None)
             if marker is not None:
                 name, volatile = marker
@@ -211,9 +211,8 @@ class DeviceTable:
         memo = (device.name, requested)
         found = self._answers.get(memo)
         if found is None:
-            found = device.find_function(fold(requested)) or self._fallback_answerer(
-                device, requested
-            )
+            own = None if device is self.fallback else device.find_function(fold(requested))
+            found = own or self._fallback_answerer(device, requested)
             if len(self._answers) < 8192:
                 self._answers[memo] = found
         return found

@@ -35,6 +35,13 @@ class HyperbeamError(Exception):
             self.status = status
 
 
+def single_cause(error: BaseException) -> BaseException:
+    """The one exception inside groups of one, such as nurseries make; else `error` itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 # The caller's fault.
 
 

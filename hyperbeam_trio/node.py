@@ -26,7 +26,7 @@ from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.key_file import load_or_create
 from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.device import Device, DeviceTable
-from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.errors import BadRequest, single_cause
 from hyperbeam_trio.hooks import Hooks
 from hyperbeam_trio.message import Link, Message, Value, to_value
 from hyperbeam_trio.path import parse, parse_request
@@ -183,7 +183,21 @@ async def open_node(
     the configured one and stays the caller's to close. `devices` adds device classes by name.
     """
     config = (config or NodeConfig()).with_options(options)
-    failure: Exception | None = None
+    try:
+        async with _running(config, store, wallet, devices) as node:
+            yield node
+    except BaseExceptionGroup as group:
+        raise single_cause(group) from None
+
+
+@asynccontextmanager
+async def _running(
+    config: NodeConfig,
+    store: Store | None,
+    wallet: Wallet | None,
+    devices: Mapping[str, type[Device]] | None,
+) -> AsyncIterator[Node]:
+    """The services in their order; an exception in the caller's block stops them in reverse."""
     async with AsyncExitStack() as stack:
         if store is None:
             store = await stack.enter_async_context(_closing(await open_stores(config.stores())))
@@ -199,9 +213,4 @@ async def open_node(
         workers = await stack.enter_async_context(_layer("workers"))
         registry = TaskRegistry(schedulers, "scheduler")
         node = Node(config, store, wallet, names, timestamps, registry, workers, devices)
-        try:
-            yield node
-        except Exception as error:
-            failure = error
-    if failure is not None:
-        raise failure
+        yield node

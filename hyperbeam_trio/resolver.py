@@ -252,7 +252,7 @@ class Resolver:
                 waiting.waits.discard(flight)
         context.run.volatile |= flight.volatile
         if flight.error is not None:
-            raise flight.error
+            raise flight.error.with_traceback(None)
         return flight.result
 
     async def _fly(
