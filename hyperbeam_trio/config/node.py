@@ -58,7 +58,7 @@ class NodeConfig(
     __slots__ = ()
 
     def __init__(self, **options: object) -> None:
-        settings = [Setting(dashed(name), value, "") for name, value in options.items()]
+        settings = [Setting(name, value) for name, value in options.items()]
         self._values = _read(settings, {})
 
     @classmethod
@@ -78,7 +78,7 @@ class NodeConfig(
         for path in files or files_in(environ):
             settings += from_file(path)
         given = (flags or {}).items()
-        settings += [Setting(dashed(k), v, "the flags") for k, v in given if v is not None]
+        settings += [Setting(k, v, "the flags") for k, v in given if v is not None]
         return cls._of(_read(settings, {}, merge=True))
 
     @classmethod
@@ -92,7 +92,7 @@ class NodeConfig(
     ) -> NodeConfig:
         """The same with some options changed, under their names with dashes or underscores."""
         named = {**(changes or {}), **options}
-        settings = [Setting(dashed(name), value, "") for name, value in named.items()]
+        settings = [Setting(name, value) for name, value in named.items()]
         return self._of(_read(settings, self._values)) if settings else self
 
     def get(self, name: str) -> Any:

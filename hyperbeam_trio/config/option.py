@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
     from hyperbeam_trio.store import StoreSpec
@@ -22,16 +22,26 @@ _SCALE: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
-class Kind(NamedTuple, Generic[T]):
+class Kind(Generic[T]):
     """How a value is read: `read` raises `ValueError` for what is not `expected`.
 
     `name` is for documentation; `choices` are all values there are, if they can be listed.
     """
 
-    name: str
-    expected: str
-    read: Callable[[object], T]
-    choices: tuple[str, ...] = ()
+    # Not a named tuple: making one takes a millisecond of every start.
+    __slots__ = ("choices", "expected", "name", "read")
+
+    def __init__(
+        self,
+        name: str,
+        expected: str,
+        read: Callable[[object], T],
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.expected = expected
+        self.read = read
+        self.choices = choices
 
 
 class Options:
