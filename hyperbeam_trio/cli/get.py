@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 import trio
 
-from hyperbeam_trio.codec.json import to_json
+from hyperbeam_trio.codec.json import write_json
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.errors import HyperbeamError, NotFound, RemoteError
 from hyperbeam_trio.message import Message, Value, as_text, describe
@@ -46,7 +46,7 @@ async def _compute(path: str, store: list[str], as_json: bool) -> None:
 def _print(value: Value, as_json: bool) -> None:
     if as_json:
         message = value if isinstance(value, Message) else Message.of({"body": value})
-        click.echo(to_json(message, bundle=True))
+        click.echo(write_json(message, bundle=True))
     elif isinstance(value, bytes):
         sys.stdout.buffer.write(value)
         if sys.stdout.isatty():

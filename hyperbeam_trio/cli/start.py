@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 import click
@@ -39,7 +38,9 @@ def command(
     flags.update({name: value for name, value in given.items() if value is not None})
     if store:
         flags["store"] = list(store)
-    config = NodeConfig.from_sources(files=[Path(f) for f in files], environ=os.environ, flags=flags)
+    config = NodeConfig.from_sources(
+        files=[Path(f) for f in files], environ=os.environ, flags=flags
+    )
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",

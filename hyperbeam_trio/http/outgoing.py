@@ -137,8 +137,8 @@ class Renderer:
             if text is not None:
                 headers.append((key.encode(), text))
         headers.append((b"codec-device", name.encode()))
-        if codec.content_type is not None:
-            headers.append((b"content-type", codec.content_type.encode()))
+        mime = codec.content_type or f"application/{name.partition('@')[0]}"
+        headers.append((b"content-type", mime.encode()))
         return headers, body
 
 

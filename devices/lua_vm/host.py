@@ -1,0 +1,150 @@
+"""What a guest gets from its host, and the one place where Lua calls Python.
+
+Host functions run in the thread that called the VM, while the guest waits. Whoever runs VMs in
+worker threads and needs the event loop from a host function must go there himself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from lupa import lua53
+
+from hyperbeam_trio.devices.lua_vm.failures import limit_reached
+from hyperbeam_trio.devices.lua_vm.sandbox import Limits
+from hyperbeam_trio.devices.lua_vm.values import Reader, to_lua
+from hyperbeam_trio.errors import NodeError
+
+HostFunction: TypeAlias = Callable[..., Any]
+"""Takes results of Lua as positional arguments; gives one value, or a tuple of several."""
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+def _standstill() -> float:
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a guest may ask for.
+
+    `functions` are put under the global `ao` by name, but for those with an "@"; an Exception of
+    theirs becomes a Lua error with its text, any other BaseException ends the guest. `clock` gives
+    seconds since 1970, read once a call, for `os.time`, `os.clock` and `os.date`; by default it
+    stands still. `write` takes what the guest printed, once at the end of a call that printed.
+    `check` is called several times a second of a running guest and ends it by raising, as
+    `trio.from_thread.check_cancelled` does.
+    """
+
+    functions: Mapping[str, HostFunction] = field(default_factory=dict)
+    clock: Callable[[], float] = _standstill
+    write: Callable[[bytes], None] = _nothing
+    check: Callable[[], None] = _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class HostCall:
+    """One answer of a host function, kept so that a call can be replayed without asking again."""
+
+    name: str
+    results: tuple[Any, ...]
+    error: Exception | None = None
+
+
+class Bridge:
+    """Python's side of one VM: what its prelude calls. Holds the VM's runtime until closed.
+
+    The runtime refers to this object from Lua, where Python's collector can't follow, so the VM
+    breaks the circle with `close`.
+    """
+
+    def __init__(self, runtime: lua53.LuaRuntime, limits: Limits, host: Host) -> None:
+        self.runtime = runtime
+        self.host = host
+        self.abort: BaseException | None = None
+        self.error: Exception | None = None
+        self.late = False
+        self.tape: list[HostCall] = []
+        self._replay: Iterator[HostCall] | None = None
+        self._limits = limits
+        self._deadline = 0.0
+
+    def close(self) -> None:
+        """Lets go of the runtime."""
+        self.runtime = None
+
+    def begin(self, host: Host, replay: tuple[HostCall, ...] | None) -> None:
+        """A call starts: with the functions of `host`, or with their recorded answers."""
+        self.host = host
+        self.abort = self.error = None
+        self.late = False
+        self.tape = []
+        self._replay = None if replay is None else iter(replay)
+        self._deadline = time.monotonic() + self._limits.seconds
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether this call has been made before."""
+        return self._replay is not None
+
+    def arm(self) -> None:
+        """From here on memory is limited."""
+        self.runtime.set_max_memory(self._limits.memory)
+
+    def disarm(self) -> None:
+        """From here on memory is not limited: the binding allocates unprotected."""
+        self.runtime.set_max_memory(0)
+
+    def check(self) -> bool:
+        """Whether the guest must end now."""
+        self.late = time.monotonic() > self._deadline
+        try:
+            self.host.check()
+        except BaseException as reason:
+            # Kept for `LuaVM.call`, which raises it where the caller can see it.
+            self.abort = reason
+        return self.late or self.abort is not None
+
+    def call(self, name: bytes, *arguments: Any) -> tuple[Any, ...]:
+        """A guest calls a host function: True and the results, False and a text, or None to end."""
+        try:
+            if len(self.tape) >= self._limits.host_calls:
+                self.abort = limit_reached("host-calls")
+                return (None,)
+            answer = self._answer(name.decode(), arguments)
+            self.tape.append(answer)
+            if answer.error is not None:
+                raise answer.error
+            return (True, *(to_lua(self.runtime, result) for result in answer.results))
+        except Exception as error:
+            self.error = error
+            return False, str(error).encode()
+        except BaseException as reason:
+            # Cancellation and the like: no business of the guest, raised again by `LuaVM.call`.
+            self.abort = reason
+            return (None,)
+
+    def _answer(self, name: str, arguments: tuple[Any, ...]) -> HostCall:
+        if self._replay is not None:
+            return self._recorded(name)
+        function = self.host.functions.get(name)
+        if function is None:
+            raise NodeError(f"The host of this call has no function ao.{name}.")
+        reader = Reader(self._limits.items)
+        try:
+            result = function(*(reader.read(argument) for argument in arguments))
+        except Exception as error:
+            return HostCall(name, (), error)
+        return HostCall(name, result if type(result) is tuple else (result,))
+
+    def _recorded(self, name: str) -> HostCall:
+        answer = next(self._replay or iter(()), None)
+        if answer is None or answer.name != name:
+            raise NodeError(f"A replayed Lua call asked for ao.{name}, which it didn't ask before.")
+        return answer
