@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from hyperbeam_trio.codec.base import Codec
+from hyperbeam_trio.codec.base import Encoded as Encoded
 from hyperbeam_trio.codec.components import with_child_commitments
 from hyperbeam_trio.codec.layout import lay_out
 from hyperbeam_trio.codec.multipart import read_body
@@ -21,14 +22,6 @@ from hyperbeam_trio.message import Message, is_private
 
 _SIGNATURES: Final = frozenset({"signature", "signature-input"})
 _TRANSPORT: Final = REGENERATED | _SIGNATURES | {"ao-body-key", "inline-body-key", "body-keys"}
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Headers in lower case, sorted by name, and the body; `None` where there is no body."""
-
-    headers: list[tuple[str, bytes]]
-    body: bytes | None
 
 
 def encode(message: Message, *, bundle: bool, safe: bool = True) -> Encoded:
@@ -109,3 +102,38 @@ def _ids(text: bytes | Tabm | None) -> dict[str, bytes]:
     for key, (value, _) in parse_dictionary(text, "ao-ids").items():
         found[key] = value if isinstance(value, bytes) else str(value).encode()
     return found
+
+
+class HttpsigCodec(Codec):
+    """httpsig@1.0. Its bytes are header lines, an empty line, and the body."""
+
+    name = "httpsig@1.0"
+
+    def to_bytes(self, message: Message, *, bundle: bool) -> bytes:
+        encoded = encode(message, bundle=bundle)
+        lines = [name.encode() + b": " + value for name, value in encoded.headers]
+        return b"\r\n".join([*lines, b"", encoded.body or b""]) if lines or encoded.body else b""
+
+    def from_bytes(self, data: bytes) -> Message:
+        head, blank, body = data.partition(b"\r\n\r\n")
+        return decode(_header_lines(head), body if blank else None)
+
+    def encode(self, message: Message, *, bundle: bool) -> Encoded:
+        return encode(message, bundle=bundle)
+
+    def decode(self, headers: Iterable[tuple[str, bytes]], body: bytes | None = None) -> Message:
+        return decode(headers, body)
+
+
+def _header_lines(head: bytes) -> Iterator[tuple[str, bytes]]:
+    for line in head.split(b"\r\n") if head else []:
+        name, colon, value = line.partition(b": ")
+        if not colon:
+            raise BadRequest(f"A header line has no ': ': {line[:80]!r}")
+        try:
+            yield name.decode(), value
+        except UnicodeDecodeError:
+            raise BadRequest(f"A header's name is not UTF-8: {name[:80]!r}") from None
+
+
+HTTPSIG: Final = HttpsigCodec()

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
-from hyperbeam_trio.codec.scalars import MAX_NESTING
 from hyperbeam_trio.codec.structured_fields import parameter
-from hyperbeam_trio.codec.tabm import Tabm
+from hyperbeam_trio.codec.tabm import Tabm, insert
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.errors import BadRequest, TooLarge
 
@@ -114,7 +113,7 @@ def read_body(body: bytes, boundary: str, inline: str) -> dict[str, bytes | Tabm
     members: dict[str, bytes | Tabm] = {}
     for part in _split(body, boundary):
         path, value = _read_part(part, inline)
-        _insert(members, path, value)
+        insert(members, path, value)
     return members
 
 
@@ -174,22 +173,3 @@ def _path(disposition: bytes | None, inline: str) -> str:
     if name is None:
         raise BadRequest(f"A part's content-disposition names no key: {text[:80]!r}")
     return name
-
-
-def _insert(members: Tabm, path: str, value: bytes | Tabm) -> None:
-    """Put a part where its path says: maps merge, anything else is replaced (spec/01 §7)."""
-    segments = [segment for segment in path.split("/") if segment]
-    if not segments or len(segments) > MAX_NESTING:
-        raise BadRequest(f"A part has the path {path[:80]!r}, expected 1 to {MAX_NESTING} keys.")
-    level = members
-    for segment in segments[:-1]:
-        inner = level.get(segment)
-        if not isinstance(inner, dict):
-            inner = {}
-            level[segment] = inner
-        level = inner
-    present = level.get(segments[-1])
-    if isinstance(present, dict) and isinstance(value, dict):
-        present.update(value)
-    else:
-        level[segments[-1]] = value

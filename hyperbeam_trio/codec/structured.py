@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from hyperbeam_trio.codec.base import Codec
 from hyperbeam_trio.codec.ids import link_id
 from hyperbeam_trio.codec.scalars import MAX_NESTING, read_empty, read_scalar
 from hyperbeam_trio.codec.structured_fields import SELF, read_types
-from hyperbeam_trio.codec.tabm import Tabm, write
+from hyperbeam_trio.codec.tabm import AS, RESOLVE, write
+from hyperbeam_trio.codec.tabm import Tabm as Tabm
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import commitment_id, is_id
 from hyperbeam_trio.crypto.signature_headers import MAX_SIGNATURES
-from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import Link, Message, Resolve, Value, is_private, numbered
-
-__all__ = ["Tabm", "from_tabm", "to_tabm"]
+from hyperbeam_trio.errors import BadRequest, NotAcceptable
+from hyperbeam_trio.message import As, Link, Message, Resolve, Value, is_private, numbered
 
 _LINK: Final = "+link"
 
@@ -37,29 +37,30 @@ def to_tabm(value: Message | list[Value], *, bundle: bool = False) -> Tabm:
 
 
 def from_tabm(
-    tabm: Tabm, *, empties: bool = False, finish: Finish | None = None
+    tabm: Tabm, *, empties: bool = False, finish: Finish | None = None, internal: bool = False
 ) -> Message | list[Value]:
     """The message or list of a TABM, with its commitments; older forms of lists are read.
 
     With `empties` a key that is only announced in `ao-types`, as `empty-list` and the like, comes
     to be, as the form of May 2025 has it. `finish` reads commitments where they may have other
-    forms than ours. Private keys are dropped. Raises `BadRequest` naming the key that can't be
-    read.
+    forms than ours. With `internal`, `Resolve` and `As` are read, which nobody else may send.
+    Private keys are dropped. Raises `BadRequest` naming the key that can't be read.
     """
-    value = _Reader(empties, finish or with_commitments).read(tabm, 0)
-    if isinstance(value, Resolve):
+    value = _Reader(empties, finish or with_commitments, internal).read(tabm, 0)
+    if isinstance(value, Resolve | As):
         raise BadRequest("A sequence to be resolved can't stand for a whole message.")
     return value
 
 
 class _Reader:
-    __slots__ = ("_empties", "_finish")
+    __slots__ = ("_empties", "_finish", "_internal")
 
-    def __init__(self, empties: bool, finish: Finish) -> None:
+    def __init__(self, empties: bool, finish: Finish, internal: bool) -> None:
         self._empties = empties
         self._finish = finish
+        self._internal = internal
 
-    def read(self, tabm: Tabm, depth: int) -> Message | list[Value] | Resolve:
+    def read(self, tabm: Tabm, depth: int) -> Message | list[Value] | Resolve | As:
         if depth > MAX_NESTING:
             raise BadRequest(f"Messages are nested over {MAX_NESTING} deep.")
         types = _types(tabm)
@@ -83,12 +84,21 @@ class _Reader:
 
     def _shaped(
         self, message: Message, kind: str | None, tabm: Tabm
-    ) -> Message | list[Value] | Resolve:
+    ) -> Message | list[Value] | Resolve | As:
         if kind == "list":
             return _listed(SELF, message)
-        if kind == "resolve":
-            return Resolve(tuple(_listed(SELF, message)))
+        if kind in (RESOLVE, AS):
+            return self._sequence(kind, message)
         return self._finish(tabm, message)
+
+    def _sequence(self, kind: str | None, message: Message) -> Resolve | As:
+        items = _listed(SELF, message) if self._internal else []
+        if kind == RESOLVE and self._internal:
+            return Resolve(tuple(items))
+        match items:
+            case [device, Message() as target]:
+                return As(device, target)
+        raise BadRequest(f"A message can't be of the type {kind!r}.")
 
 
 def _types(tabm: Tabm) -> Mapping[str, str]:
@@ -136,14 +146,30 @@ def with_commitments(tabm: Tabm, message: Message) -> Message:
 
 
 def read_commitment_fields(id: str, fields: bytes | Tabm) -> Commitment:
-    """The commitment `id`, given the fields that a TABM has under it; `BadRequest` if it is none.
+    """The commitment whose fields a TABM has under `id`; `BadRequest` if there is none."""
+    return read_commitment(id, from_tabm(fields) if isinstance(fields, dict) else fields)
 
-    Its id comes from its signature, whatever it is called.
-    """
-    message = from_tabm(fields) if isinstance(fields, dict) else None
-    if not isinstance(message, Message):
+
+def read_commitment(id: str, value: Value) -> Commitment:
+    """The commitment that `value` is; its id comes from its signature, whatever it is called."""
+    if not isinstance(value, Message):
         raise BadRequest(f"Commitment {id[:64]!r} should be a message.")
-    commitment = Commitment.from_message(id, message)
+    commitment = Commitment.from_message(id, value)
     if not any(commitment.signature):
         return commitment
     return replace(commitment, id=commitment_id(commitment.signature))
+
+
+class StructuredCodec(Codec):
+    """structured@1.0, which is what messages are inside of the node; it has no bytes."""
+
+    name = "structured@1.0"
+
+    def to_bytes(self, message: Message, *, bundle: bool) -> bytes:
+        raise NotAcceptable("structured@1.0 has no form in bytes; ask for json@1.0 or httpsig@1.0.")
+
+    def from_bytes(self, data: bytes) -> Message:
+        raise BadRequest("structured@1.0 has no form in bytes; send json@1.0 or httpsig@1.0.")
+
+
+STRUCTURED: Final = StructuredCodec()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from hyperbeam_trio.codec.scalars import MAX_NESTING, write_scalar
@@ -15,10 +15,12 @@ Tabm: TypeAlias = "dict[str, bytes | Tabm]"
 
 LinkOf: TypeAlias = Callable[[Message | list[Value]], str]
 
+RESOLVE: Final = "resolve"
+AS: Final = "as"
+"""Types of what only a node writes, for itself."""
+
 REGENERATED: Final = frozenset({"unsigned_id", "content-digest"})
 """Keys that never become part of an encoding, since they are computed anew."""
-
-_TYPED: Final = (bool, int, float, type(None))
 
 
 def write(value: Message | list[Value], link: LinkOf | None, *, commitments: bool = True) -> Tabm:
@@ -38,12 +40,12 @@ class _Writer:
         self._link = link
         self._commitments = commitments
 
-    def write(self, value: Message | list[Value] | Resolve, depth: int) -> Tabm:
+    def write(self, value: Message | list[Value] | Resolve | As, depth: int) -> Tabm:
         if depth > MAX_NESTING:
             raise BadRequest(f"Messages are nested over {MAX_NESTING} deep.")
         if isinstance(value, Message):
             return self._message(value, depth)
-        kind, items = ("list", value) if isinstance(value, list) else ("resolve", value.sequence)
+        kind, items = _sequence(value)
         numbered = {str(place): item for place, item in enumerate(items, 1)}
         return self._level(numbered, [(SELF, kind)], depth)
 
@@ -85,11 +87,35 @@ class _Writer:
                 tabm[key] = self.write(value, depth + 1)
             else:
                 tabm[f"{key}+link"] = self._link(value).encode()
-        elif isinstance(value, Resolve):
+        elif isinstance(value, Resolve | As):
+            # These never leave the node, but a message that holds one has an id of its own.
             tabm[key] = self.write(value, depth + 1)
-        elif isinstance(value, As):
-            # Only inside a sequence, which never leaves the node: its id has to be its own.
-            tabm[key] = self.write(value.message.set_values({"device": value.device}), depth + 1)
         else:
-            problem = "has to be loaded first" if isinstance(value, Link) else "can't be encoded"
-            raise BadRequest(f"Key {key!r} {problem}: {describe(value)}.")
+            raise BadRequest(f"Key {key!r} has to be loaded first: {describe(value)}.")
+
+
+def _sequence(value: list[Value] | Resolve | As) -> tuple[str, Sequence[Value]]:
+    if isinstance(value, list):
+        return "list", value
+    if isinstance(value, Resolve):
+        return RESOLVE, value.sequence
+    return AS, (value.device, value.message)
+
+
+def insert(tabm: Tabm, path: str, value: bytes | Tabm) -> None:
+    """Put `value` where its path says; maps merge, anything else on the way is replaced."""
+    parts = [part for part in path.split("/") if part]
+    if not parts or len(parts) > MAX_NESTING:
+        raise BadRequest(f"The path {path[:80]!r} has {len(parts)} keys, not 1 to {MAX_NESTING}.")
+    level = tabm
+    for part in parts[:-1]:
+        inner = level.get(part)
+        if not isinstance(inner, dict):
+            inner = {}
+            level[part] = inner
+        level = inner
+    present = level.get(parts[-1])
+    if isinstance(present, dict) and isinstance(value, dict):
+        present.update(value)
+    else:
+        level[parts[-1]] = value

@@ -8,7 +8,6 @@ from hyperbeam_trio.codec.httpsig import decode, encode
 from hyperbeam_trio.codec.ids import signed_id, unsigned_id
 from hyperbeam_trio.commitments import committed_keys, verify_message
 from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import Message
 from tests import vectors
 
 ENCODED = "n-httpsig_encode.json"
