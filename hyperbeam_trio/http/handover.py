@@ -11,7 +11,7 @@ from typing import Any, cast
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
@@ -28,6 +28,8 @@ _UNBOUNDED = 1 << 62
 
 
 class _Server(TCPServer):
+    _gone = False
+
     async def protocol_send(self, event: Event) -> None:
         # h2 sizes its header decoder before hypercorn tells it the limit. Its first send, the
         # settings frame, comes before any header is decoded.
@@ -35,7 +37,8 @@ class _Server(TCPServer):
         if isinstance(protocol, H2Protocol):
             decoder = protocol.connection.decoder
             decoder.max_header_list_size = self.config.h2_max_header_list_size
-        await super().protocol_send(event)
+        if not (self._gone and isinstance(event, Updated)):
+            await super().protocol_send(event)
 
     async def _read_data(self) -> None:
         data: bytes = b"?"
@@ -45,7 +48,10 @@ class _Server(TCPServer):
             except (trio.ClosedResourceError, trio.BrokenResourceError):
                 break
             await self.protocol.handle(RawData(data))
+        self._gone = True
         await self.protocol.handle(Closed())
+        # hypercorn would keep a connection that its peer has closed until it is no longer idle.
+        await self.idle_task.stop()
 
     def _has_refused(self) -> bool:
         # hypercorn says `connection: close` to a bad websocket handshake, and then does not.

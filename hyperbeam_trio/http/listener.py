@@ -42,10 +42,12 @@ class Door(Protocol):
 
 async def open_sockets(host: str | None, port: int) -> list[socket.socket]:
     """Listen on `port` (0: any free one) of `host` (`None`: all interfaces)."""
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"The port is {port}; it must be between 0 and 65535.")
     try:
         listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise ConfigError(
             f"The node can't listen on {host or '*'} port {port}: {reason}. "
             "Choose another port or stop what uses it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -108,6 +108,13 @@ def request(target: str = "/", *lines: str, method: str = "GET", body: bytes = b
     if body:
         head.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*head, "", ""]).encode() + body
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the others run until `condition` holds; fails after five seconds."""
+    with trio.fail_after(5):
+        while not condition():
+            await trio.lowlevel.checkpoint()
 
 
 @asynccontextmanager

@@ -31,7 +31,8 @@ def open_door(door: DoorName) -> OpenDoor:
         async with trio.open_nursery() as nursery:
             start = partial(serve, handler, "127.0.0.1", 0, door=door, **options)
             [address] = await nursery.start(start)
-            yield address
+            with trio.fail_after(30):
+                yield address
             nursery.cancel_scope.cancel()
 
     return open_
