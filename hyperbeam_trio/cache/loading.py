@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import trio
 
@@ -39,8 +39,11 @@ class Loader(Reader):
         """
         if not isinstance(value, Link):
             return value
+        content: Loaded | None
         if self.store.scope == "local":
-            content = await self._follow(value)
+            content = await (
+                self.read(value.id) if value.kind == "message" else self._follow(value)
+            )
         else:
             content = await self._flights.share(value.id, partial(self._follow, value))
         if content is None:
@@ -49,11 +52,11 @@ class Loader(Reader):
 
     async def load_binaries(self, message: Message) -> Message:
         """The message with its own large binaries loaded, as its encoding and id need them."""
-        links = [v for v in message.values() if isinstance(v, Link) and v.kind == "binary"]
-        if not links:
-            return message
-        contents = {link.id: await self.load(link) for link in links}
-        return _Assembly(contents).binaries(message)
+        loaded = {}
+        for key, value in message.items():
+            if isinstance(value, Link) and value.kind == "binary":
+                loaded[key] = await self.load(value)
+        return _reloaded(message, {**message, **loaded}) if loaded else message
 
     async def load_all(self, value: Value) -> Value:
         """The value with every link in it loaded, however deep; equal ids are read once.
@@ -61,14 +64,9 @@ class Loader(Reader):
         Can be huge. Raises as `load` does, and `TooLarge` beyond 256 levels.
         """
         contents: dict[str, Value] = {}
-        wanted = _links(value)
-        for _ in range(MAX_NESTING + 1):
-            missing = {link.id: link for link in wanted if link.id not in contents}
-            if not missing:
-                return _Assembly(contents).whole(value, 0)
-            await self._load_into(contents, missing.values())
-            wanted = (link for id in missing for link in _links(contents[id]))
-        raise _too_deep()
+        if self.store.scope != "local":
+            await self._prefetch(value, contents)
+        return await _Walk(self.load, contents).whole(value, 0)
 
     async def _follow(self, link: Link) -> Loaded | None:
         if link.kind == "message":
@@ -78,13 +76,18 @@ class Loader(Reader):
             raise damaged(f"data/{link.id}", f"it has {len(content)} bytes, not {link.size}")
         return content
 
-    async def _load_into(self, contents: dict[str, Value], links: Iterable[Link]) -> None:
-        if self.store.scope == "local":
-            for number, link in enumerate(links, 1):
-                contents[link.id] = await self.load(link)
-                if number % READS_IN_A_ROW == 0:
-                    await trio.lowlevel.checkpoint()
-            return
+    async def _prefetch(self, value: Value, contents: dict[str, Value]) -> None:
+        """Read what is below `value` into `contents`, level by level, many at once."""
+        wanted = _links(value)
+        for _ in range(MAX_NESTING + 1):
+            missing = {link.id: link for link in wanted if link.id not in contents}
+            if not missing:
+                return
+            await self._read_at_once(contents, missing.values())
+            wanted = (link for id in missing for link in _links(contents[id]))
+        raise _too_deep()
+
+    async def _read_at_once(self, contents: dict[str, Value], links: Iterable[Link]) -> None:
         failures: list[HyperbeamError] = []
         queue = iter(links)
         async with trio.open_nursery() as nursery:
@@ -103,52 +106,66 @@ class Loader(Reader):
             raise failures[0]
 
 
-class _Assembly:
-    """Puts loaded contents in the place of links; equal links share one object."""
+class _Walk:
+    """Puts contents in the place of links; equal links share one object."""
 
-    def __init__(self, contents: dict[str, Value]) -> None:
+    def __init__(
+        self, load: Callable[[Value], Awaitable[Value]], contents: dict[str, Value]
+    ) -> None:
+        self._load = load
         self._contents = contents
         self._done: dict[str, Value] = {}
+        self._reads = 0
 
-    def whole(self, value: Value, depth: int) -> Value:
+    async def whole(self, value: Value, depth: int) -> Value:
+        """`value` with everything below it loaded."""
         if depth > MAX_NESTING:
             raise _too_deep()
-        if isinstance(value, Link):
-            return self._linked(value, depth)
-        if isinstance(value, Message):
-            return self.message(value, depth)
-        if isinstance(value, list):
-            return [self.whole(item, depth + 1) for item in value]
+        kind = type(value)
+        if kind is Link:
+            return await self._linked(cast(Link, value), depth)
+        if kind is Message:
+            return await self._message(cast(Message, value), depth)
+        if kind is list:
+            return [await self.whole(item, depth + 1) for item in cast("list[Value]", value)]
         return value
 
-    def binaries(self, message: Message) -> Message:
-        """The message with the links replaced whose contents are here, at this level only."""
-        get = self._contents.get
-        return _reloaded_message(
-            message, {k: get(v.id, v) if isinstance(v, Link) else v for k, v in message.items()}
-        )
+    async def _message(self, message: Message, depth: int) -> Message:
+        items = message._items
+        loaded = {
+            key: await self.whole(value, depth + 1)
+            for key, value in items.items()
+            if type(value) in _DEEP
+        }
+        return _reloaded(message, {**items, **loaded}) if loaded else message
 
-    def message(self, message: Message, depth: int) -> Message:
-        loaded = {key: self.whole(value, depth + 1) for key, value in message.items()}
-        return _reloaded_message(message, loaded)
+    async def _linked(self, link: Link, depth: int) -> Value:
+        id = link.id
+        if id not in self._done:
+            content = self._contents.get(id)
+            if content is None:
+                content = await self._load(link)
+                self._reads += 1
+                if self._reads % READS_IN_A_ROW == 0:
+                    await trio.lowlevel.checkpoint()
+            self._done[id] = await self.whole(content, depth)
+        return self._done[id]
 
-    def _linked(self, link: Link, depth: int) -> Value:
-        if link.id not in self._done:
-            self._done[link.id] = self.whole(self._contents[link.id], depth)
-        return self._done[link.id]
+
+_DEEP = frozenset({Link, Message, list})
 
 
-def _reloaded_message(message: Message, loaded: dict[str, Value]) -> Message:
+def _reloaded(message: Message, items: dict[str, Value]) -> Message:
     """The same message in another state of loading: its id and commitments stay."""
     other = message._like()
-    other._items = loaded
+    other._items = items
     if not message.commitments:
         return other
-    held = [_reloaded(commitment, message, other) for commitment in message.commitments.values()]
+    held = [_respoken(commitment, message, other) for commitment in message.commitments.values()]
     return other.with_commitments(held)
 
 
-def _reloaded(commitment: Commitment, message: Message, loaded: Message) -> Commitment:
+def _respoken(commitment: Commitment, message: Message, loaded: Message) -> Commitment:
     """What spoke for `message` speaks for the same message with its links loaded."""
     evidence = commitment.evidence
     if evidence is None or not evidence.covers(message):

@@ -8,7 +8,7 @@ here takes a checkpoint unless the store has to wait or a long walk gives way to
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import trio
@@ -34,6 +34,9 @@ PAGES_AT_A_TIME: Final = 32
 ALIASES: Final = 8192
 """Aliases that are remembered; each costs some 400 bytes."""
 
+LARGE_ONES: Final = 4096
+"""Records known to be large: one key of them is read in place, without copying the record."""
+
 _EVIDENCE = ("base", "item", "item-tail")
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -50,6 +53,8 @@ class Reader:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._get_nowait = store.get_nowait
+        self._large: set[str] = set()
         self._aliases: Memo[str, Alias] = Memo(ALIASES)
         self._hashing = trio.CapacityLimiter(2)
 
@@ -61,18 +66,14 @@ class Reader:
         Commitments "asked": those that the id names, and the unsigned one where one was stored;
         "all": every one that is known; "none": none. Raises `CorruptData`.
         """
-        if _ID.fullmatch(id) is None:
+        if len(id) != 43 or "/" in id or "\0" in id:
             return None
         content = await self._content(id)
-        if content is not None:
-            return await self._with_commitments(content, Alias(id, ()), commitments)
-        alias = await self._alias(id)
-        if alias is None:
-            return await self._blob(id)
-        content = await self._content(alias.message)
         if content is None:
-            return None
-        return await self._with_commitments(content, alias, commitments)
+            return await self._read_alias(id, commitments)
+        if type(content) is list or commitments == "none":
+            return content
+        return await self._with_commitments(content, id, (), commitments)
 
     async def read_key(
         self, id: str, key: str, default: D | Missing = MISSING
@@ -82,14 +83,12 @@ class Reader:
         `default` when the message has no such key, or when there is no such message: ask `exists`
         to tell. Nested messages and large binaries come as links.
         """
-        name = MESSAGE + id
-        found = await self.store.view(name, lambda view: (record.find(name, view, key),))
+        if len(id) != 43 or "/" in id or "\0" in id:
+            return default
+        found = await self._find(MESSAGE + id, key)
         if found is None:
-            alias = await self._alias(id) if _ID.fullmatch(id) else None
-            if alias is None:
-                return default
-            name = MESSAGE + alias.message
-            found = await self.store.view(name, lambda view: (record.find(name, view, key),))
+            alias = await self._alias(id)
+            found = await self._find(MESSAGE + alias.message, key) if alias else None
         return default if found is None or found[0] is MISSING else found[0]
 
     async def keys(self, id: str) -> list[str] | None:
@@ -129,11 +128,53 @@ class Reader:
 
     # Messages.
 
+    async def _read_alias(self, id: str, commitments: Wanted) -> Loaded | None:
+        alias = await self._alias(id)
+        if alias is None:
+            return await self._blob(id)
+        content = await self._content(alias.message)
+        if content is None:
+            return None
+        return await self._with_commitments(content, alias.message, alias.commitments, commitments)
+
+    async def _find(self, name: str, key: str) -> tuple[Value | Missing] | None:
+        """The value of one key, in a tuple, or `None` when there is no such record."""
+        if name in self._large:
+            return await self.store.view(name, lambda view: (record.find(name, view, key),))
+        try:
+            data = self._get_nowait(name)
+        except trio.WouldBlock:
+            data = await self.store.get(name)
+        if data is None:
+            return None
+        if len(data) > WHOLE_BYTES:
+            self._note_large(name)
+        return (record.find(name, data, key),)
+
+    def _note_large(self, name: str) -> None:
+        if len(self._large) >= LARGE_ONES:
+            self._large.clear()
+        self._large.add(name)
+
+    async def _get(self, key: str) -> bytes | None:
+        """`store.get`, without the cost of a coroutine where the store need not wait."""
+        try:
+            return self._get_nowait(key)
+        except trio.WouldBlock:
+            return await self.store.get(key)
+
     async def _content(self, id: str) -> Message | list[Value] | None:
         key = MESSAGE + id
-        items = await self.store.view(key, lambda view: _open(key, view))
-        if isinstance(items, bytes):
-            items = await _decode_in_turns(key, items)
+        try:
+            data = self._get_nowait(key)
+        except trio.WouldBlock:
+            data = await self.store.get(key)
+        if data is None:
+            return None
+        if len(data) > WHOLE_BYTES:
+            items = await _decode_in_turns(key, data)
+        else:
+            items = record.decode(key, data)
         if not isinstance(items, dict):
             return items
         message = Message.of(items)
@@ -141,28 +182,34 @@ class Reader:
         return message
 
     async def _with_commitments(
-        self, content: Message | list[Value], alias: Alias, wanted: Wanted
+        self, content: Message | list[Value], id: str, named: Sequence[str], wanted: Wanted
     ) -> Message | list[Value]:
+        """A message with the commitments `named`, and the unsigned one; or with others `wanted`."""
         if wanted == "none" or type(content) is not Message:
             return content
+        held: list[Commitment | None] = []
         if wanted == "all":
-            keys = await self.store.list(f"{COMMITMENTS}{alias.message}/")
+            keys = await self.store.list(f"{COMMITMENTS}{id}/")
+            held = [await self._commitment(key, content) for key in keys]
         else:
-            keys = [commitment_key(alias.message, id) for id in alias.commitments]
-        held = [await self._commitment(key, content) for key in keys]
-        if None in held:
-            raise damaged(keys[held.index(None)], "an alias names it, but it is gone")
-        if wanted == "asked" and alias.message not in alias.commitments:
-            held.append(
-                await self._commitment(commitment_key(alias.message, alias.message), content)
-            )
+            for name in named:
+                held.append(await self._vouched(commitment_key(id, name), content))
+            if id not in named:
+                held.append(await self._commitment(f"{COMMITMENTS}{id}/{id}", content))
         found = [commitment for commitment in held if commitment is not None]
         return content.with_commitments(found) if found else content
 
+    async def _vouched(self, key: str, content: Message) -> Commitment:
+        commitment = await self._commitment(key, content)
+        if commitment is None:
+            raise damaged(key, "an alias names it, but it is gone")
+        return commitment
+
     async def _commitment(self, key: str, content: Message) -> Commitment | None:
-        items = await self._note(key)
-        if items is None:
+        data = await self._get(key)
+        if data is None:
             return None
+        items = _note_of(key, data)
         commitment = _commitment_of(key, items)
         if any(isinstance(items.get(name), Link) for name in _EVIDENCE):
             return commitment
@@ -185,13 +232,10 @@ class Reader:
 
     async def _note(self, key: str) -> dict[str, Value] | None:
         """A record of ours that is no message."""
-        data = await self.store.get(key)
+        data = await self._get(key)
         if data is None:
             return None
-        items = record.decode(key, data)
-        if not isinstance(items, dict):
-            raise damaged(key, "it is a list")
-        return items
+        return _note_of(key, data)
 
     # Binaries.
 
@@ -210,12 +254,6 @@ class Reader:
         return await trio.to_thread.run_sync(hash_id, data, limiter=self._hashing)
 
 
-def _open(key: str, view: memoryview) -> dict[str, Value] | list[Value] | bytes:
-    """A record's items, or the bytes of one that takes long to decode."""
-    data = bytes(view)
-    return data if len(data) > WHOLE_BYTES else record.decode(key, data)
-
-
 async def _decode_in_turns(key: str, data: bytes) -> dict[str, Value] | list[Value]:
     items: dict[str, Value] = {}
     for number, page in enumerate(record.pages(key, data), 1):
@@ -223,6 +261,13 @@ async def _decode_in_turns(key: str, data: bytes) -> dict[str, Value] | list[Val
         if number % PAGES_AT_A_TIME == 0:
             await trio.lowlevel.checkpoint()
     return record.gather(key, data, items)
+
+
+def _note_of(key: str, data: bytes) -> dict[str, Value]:
+    items = record.decode(key, data)
+    if not isinstance(items, dict):
+        raise damaged(key, "it is a list")
+    return items
 
 
 def _commitment_of(key: str, items: Mapping[str, Value]) -> Commitment:

@@ -2,14 +2,14 @@
 
 A small record is one page:
 
-    form 1, flags 1, count n 4, key bytes k 4, kinds n, ends (n+1)*4, keys k, values, crc32 4
+    form 1, list 1, count n 4, key bytes k 4, kinds n, offsets (n+1)*4, keys k, values, crc32 4
 
-Numbers are little-endian and unsigned. `flags` bit 0 marks a list, whose keys are "1".."n". Every
-key stands between bytes 0xFF, which UTF-8 never holds, so that one search finds it whole. Value
-`i` lies between `ends[i]` and `ends[i+1]` behind the keys and is what `kinds[i]` says, so no bytes
-can be mistaken for a link. The checksum covers the store key and the whole page.
+Numbers are little-endian and unsigned. `list` is 1 for a list, whose keys are "1".."n". Every key
+stands between bytes 0xFF, which UTF-8 never holds, so that one search finds it whole. Value `i`
+lies between offsets `i` and `i+1` of the page and is what `kinds[i]` says, so no bytes can be
+mistaken for a link. The checksum covers the store key and the whole page.
 
-A larger record is a head (form, flags, count, number of pages), a directory of pages+1 offsets of
+A larger record is a head (form, list, count, number of pages), a directory of pages+1 offsets of
 8 bytes, and pages whose checksums also cover the head and their own number. A keyed hash says
 which page holds a key: a reader touches one directory entry and one page, whatever the size, and
 damage anywhere on its way shows in that page's checksum.
@@ -66,10 +66,11 @@ Items: TypeAlias = Mapping[str, Value]
 _Entry: TypeAlias = tuple[bytes, int, bytes]
 
 _PAGE, _PAGED = 1, 2
-_LIST_FLAG = 1
 _HEAD = Struct("<BBII")
 _HEAD_BYTES = _HEAD.size
-_CRC_BYTES = 4
+_CRC = Struct("<I")
+_SOUND = 0x2144DF1C
+"""CRC-32 of anything that ends in its own CRC-32, whatever came before."""
 _SPAN = Struct("<II")
 _EXTENT = Struct("<QQ")
 _FLOAT = Struct("<d")
@@ -88,12 +89,11 @@ def encode(key: str, items: Items, *, is_list: bool = False) -> bytes:
     Messages and lists inside stand in the record itself: the caller replaces by links what shall
     be a record of its own. Raises `BadRequest` for values that can't be stored.
     """
-    flags = _LIST_FLAG if is_list else 0
     entries = _entries(items if is_list else sorted(items), items)
     size = sum([len(raw) + len(value) for raw, _, value in entries])
     if size <= 2 * PAGE_BYTES or len(entries) < 2:
-        return _encode_page(crc32(key.encode()), flags, entries)
-    return _encode_pages(key, flags, entries, -(-size // PAGE_BYTES))
+        return _encode_page(crc32(key.encode()), is_list, entries)
+    return _encode_pages(key, is_list, entries, -(-size // PAGE_BYTES))
 
 
 def _entries(names: Iterable[str], items: Items) -> list[_Entry]:
@@ -105,8 +105,8 @@ def _entries(names: Iterable[str], items: Items) -> list[_Entry]:
     return entries
 
 
-def _encode_pages(key: str, flags: int, entries: list[_Entry], count: int) -> bytes:
-    head = _HEAD.pack(_PAGED, flags, len(entries), count)
+def _encode_pages(key: str, is_list: int, entries: list[_Entry], count: int) -> bytes:
+    head = _HEAD.pack(_PAGED, is_list, len(entries), count)
     salt = _salt(key)
     shelves: list[list[_Entry]] = [[] for _ in range(count)]
     for entry in entries:
@@ -115,26 +115,27 @@ def _encode_pages(key: str, flags: int, entries: list[_Entry], count: int) -> by
     directory = [_SIZE.pack(offset)]
     parts = []
     for number, shelf in enumerate(shelves):
-        parts.append(_encode_page(_page_seed(key, head, number), flags, shelf))
+        parts.append(_encode_page(_page_seed(key, head, number), is_list, shelf))
         offset += len(parts[-1])
         directory.append(_SIZE.pack(offset))
     return b"".join((head, *directory, *parts))
 
 
-def _encode_page(seed: int, flags: int, entries: list[_Entry]) -> bytes:
+def _encode_page(seed: int, is_list: int, entries: list[_Entry]) -> bytes:
     if not entries:
-        page = _HEAD.pack(_PAGE, flags, 0, 0) + b"\0\0\0\0"
-        return page + crc32(page, seed).to_bytes(4, "little")
+        page = _HEAD.pack(_PAGE, is_list, 0, 0) + _CRC.pack(_HEAD_BYTES + _CRC.size)
+        return page + _CRC.pack(crc32(page, seed))
     raws, kinds, values = zip(*entries, strict=True)
     keys = b"\xff%b\xff" % b"\xff".join(raws)
-    head = _HEAD.pack(_PAGE, flags, len(entries), len(keys))
-    ends = _ends_struct(len(entries) + 1).pack(0, *accumulate(map(len, values)))
-    page = b"".join((head, bytes(kinds), ends, keys, *values))
-    return page + crc32(page, seed).to_bytes(4, "little")
+    head = _HEAD.pack(_PAGE, is_list, len(entries), len(keys))
+    first = _HEAD_BYTES + 5 * len(kinds) + 4 + len(keys)
+    offsets = accumulate(map(len, values), initial=first)
+    page = b"".join((head, bytes(kinds), _offsets(len(kinds) + 1).pack(*offsets), keys, *values))
+    return page + _CRC.pack(crc32(page, seed))
 
 
 @lru_cache(maxsize=64)
-def _ends_struct(count: int) -> Struct:
+def _offsets(count: int) -> Struct:
     return Struct(f"<{count}I")
 
 
@@ -177,7 +178,7 @@ def _encode_link(link: Link) -> tuple[int, bytes]:
 
 def _encode_list(value: list[Value]) -> tuple[int, bytes]:
     items = {str(number): item for number, item in enumerate(value, 1)}
-    return Kind.LIST, _encode_page(0, _LIST_FLAG, _entries(items, items))
+    return Kind.LIST, _encode_page(0, 1, _entries(items, items))
 
 
 def _encode_message(value: Message) -> tuple[int, bytes]:
@@ -208,8 +209,8 @@ _ENCODERS: Mapping[type, Callable[..., tuple[int, bytes]]] = {
 def decode(key: str, data: bytes) -> dict[str, Value] | list[Value]:
     """All items of the record that lies under `key`; `CorruptData` when it is damaged."""
     if data[:1] != b"\2":
-        names, values = _decode_page(key, crc32(key.encode()), data)
-        return values if data[1] & _LIST_FLAG else dict(zip(names, values, strict=True))
+        found = _decode_page(key, crc32(key.encode()), data)
+        return list(found.values()) if data[1] else found
     items: dict[str, Value] = {}
     for part in pages(key, data):
         items.update(part)
@@ -219,10 +220,10 @@ def decode(key: str, data: bytes) -> dict[str, Value] | list[Value]:
 def gather(key: str, data: bytes, items: dict[str, Value]) -> dict[str, Value] | list[Value]:
     """Items of all pages as what the record is; `CorruptData` when they are not all."""
     try:
-        _, flags, count, _ = _HEAD.unpack_from(data)
+        _, is_list, count, _ = _HEAD.unpack_from(data)
         if len(items) != count:
             raise damaged(key, f"it holds {len(items)} keys, not {count}")
-        if flags & _LIST_FLAG:
+        if is_list:
             return [items[str(number)] for number in range(1, count + 1)]
     except (error, KeyError) as problem:
         raise damaged(key, str(problem)) from problem
@@ -232,8 +233,7 @@ def gather(key: str, data: bytes, items: dict[str, Value]) -> dict[str, Value] |
 def pages(key: str, data: bytes) -> Iterator[dict[str, Value]]:
     """The items of a record page by page, so that a reader can let others run in between."""
     for number, (seed, page) in enumerate(_split(key, data)):
-        names, values = _decode_page(f"{key} page {number}", seed, page)
-        yield dict(zip(names, values, strict=True))
+        yield _decode_page(f"{key} page {number}", seed, page)
 
 
 def keys(key: str, data: bytes) -> list[str]:
@@ -243,25 +243,25 @@ def keys(key: str, data: bytes) -> list[str]:
         _check(key, seed, page)
         _, _, count, width = _HEAD.unpack_from(page)
         found += _page_names(page, count, width)
-    _, flags, count, _ = _HEAD.unpack_from(data)
+    _, is_list, count, _ = _HEAD.unpack_from(data)
     if len(found) != count:
         raise damaged(key, f"it holds {len(found)} keys, not {count}")
-    return sorted(found, key=int) if flags & _LIST_FLAG else sorted(found)
+    return sorted(found, key=int) if is_list else sorted(found)
 
 
-def find(key: str, view: memoryview, name: str) -> Value | Missing:
+def find(key: str, view: bytes | memoryview, name: str) -> Value | Missing:
     """The value of one key of the record that lies under `key`, or `MISSING`.
 
     Reads a single page. Raises `CorruptData` when that page, or the way to it, is damaged.
     """
     raw = name.encode("utf-8", "surrogatepass")
-    if len(view) and view[0] == _PAGED:
+    if view[:1] == b"\2":
         try:
             seed, page = _page_for(key, view, raw)
         except (error, ZeroDivisionError) as problem:
             raise damaged(key, str(problem)) from problem
     else:
-        seed, page = crc32(key.encode()), bytes(view)
+        seed, page = crc32(key.encode()), view if type(view) is bytes else bytes(view)
     _check(key, seed, page)
     try:
         return _find_in(page, raw)
@@ -284,7 +284,7 @@ def _split(key: str, data: bytes) -> Iterator[tuple[int, bytes]]:
         yield _page_seed(key, head, number), data[offsets[number] : offsets[number + 1]]
 
 
-def _page_for(key: str, view: memoryview, raw: bytes) -> tuple[int, bytes]:
+def _page_for(key: str, view: bytes | memoryview, raw: bytes) -> tuple[int, bytes]:
     head = bytes(view[:_HEAD_BYTES])
     _, _, _, count = _HEAD.unpack(head)
     number = _page_of(_salt(key), raw, count)
@@ -306,48 +306,40 @@ def _page_seed(key: str, head: bytes, number: int) -> int:
 
 
 def _check(key: str, seed: int, page: bytes) -> None:
-    if len(page) < _HEAD_BYTES + _CRC_BYTES:
-        raise damaged(key, f"it is cut to {len(page)} bytes")
-    if crc32(page[:-4], seed) != int.from_bytes(page[-4:], "little"):
+    if crc32(page, seed) != _SOUND:
         raise damaged(key, "its checksum does not hold")
 
 
 def _find_in(page: bytes, raw: bytes) -> Value | Missing:
     _, _, count, width = _HEAD.unpack_from(page)
-    spans = _HEAD_BYTES + count
-    first = spans + 4 * count + 4
+    first = _HEAD_BYTES + 5 * count + 4
     at = page.find(b"\xff%b\xff" % raw, first, first + width)
     if at < 0:
         return MISSING
     index = page.count(b"\xff", first, at)
-    start, end = _SPAN.unpack_from(page, spans + 4 * index)
-    base = first + width
-    value = page[base + start : base + end]
+    start, end = _SPAN.unpack_from(page, _HEAD_BYTES + count + 4 * index)
     kind = page[_HEAD_BYTES + index]
-    return value if kind == 0 else _DECODERS[kind](value)
+    return page[start:end] if kind == 0 else _DECODERS[kind](page[start:end])
 
 
-def _decode_page(where: str, seed: int, page: bytes) -> tuple[Sequence[str], list[Value]]:
-    _check(where, seed, page)
+def _decode_page(where: str, seed: int, page: bytes) -> dict[str, Value]:
+    if crc32(page, seed) != _SOUND:
+        raise damaged(where, "its checksum does not hold")
     try:
-        return _unpack_page(page)
+        _, _, count, width = _HEAD.unpack_from(page)
+        kinds_end = _HEAD_BYTES + count
+        offsets = _offsets(count + 1).unpack_from(page, kinds_end)
+        names = _page_names(page, count, width)
+        if len(names) != count:
+            raise ValueError(f"it names {len(names)} keys, not {count}")
+        # The numbers agree, and the keyword `strict` would cost as much as the loop.
+        columns = zip(names, page[_HEAD_BYTES:kinds_end], offsets, offsets[1:])  # noqa: B905
+        return {
+            name: page[start:end] if kind == 0 else _DECODERS[kind](page[start:end])
+            for name, kind, start, end in columns
+        }
     except _DAMAGE as problem:
         raise damaged(where, str(problem)) from problem
-
-
-def _unpack_page(page: bytes) -> tuple[Sequence[str], list[Value]]:
-    _, _, count, width = _HEAD.unpack_from(page)
-    spans = _HEAD_BYTES + count
-    ends = _ends_struct(count + 1).unpack_from(page, spans)
-    base = spans + 4 * count + 4 + width
-    values: list[Value] = []
-    start = base
-    for kind, end in zip(page[_HEAD_BYTES:spans], ends[1:], strict=True):
-        stop = base + end
-        value = page[start:stop]
-        values.append(value if kind == 0 else _DECODERS[kind](value))
-        start = stop
-    return _page_names(page, count, width), values
 
 
 def _page_names(page: bytes, count: int, width: int) -> Sequence[str]:
@@ -367,13 +359,8 @@ _shared_names = lru_cache(maxsize=1024)(_names)
 """Messages of one sort have the same keys: split and decode them once."""
 
 
-def _decode_inner(data: bytes) -> tuple[Sequence[str], list[Value]]:
+def _decode_inner(data: bytes) -> dict[str, Value]:
     return _decode_page("a value inside a record", 0, data)
-
-
-def _decode_inner_message(data: bytes) -> Message:
-    names, values = _decode_inner(data)
-    return Message.of(dict(zip(names, values, strict=True)))
 
 
 _DECODERS: Sequence[Callable[[bytes], Value]] = (
@@ -386,9 +373,9 @@ _DECODERS: Sequence[Callable[[bytes], Value]] = (
     lambda _: None,
     lambda data: Link(data.decode()),
     lambda data: Link(data[8:].decode(), "binary", _SIZE.unpack_from(data)[0]),
-    lambda data: _decode_inner(data)[1],
-    _decode_inner_message,
-    lambda data: Resolve(tuple(_decode_inner(data)[1])),
+    lambda data: list(_decode_inner(data).values()),
+    lambda data: Message.of(_decode_inner(data)),
+    lambda data: Resolve(tuple(_decode_inner(data).values())),
 )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hyperbeam_trio.cache.layout import NAME, RESULT, common_prefix, escape, unescape
-from hyperbeam_trio.cache.reading import Alias
 from hyperbeam_trio.cache.record import damaged, decode
 from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging
 from hyperbeam_trio.cache.writing import Writer
@@ -86,7 +85,7 @@ class Cache(Writer):
         if content is None:
             return None
         ids = tuple([id.decode() for id in commitments if isinstance(id, bytes)])
-        return await self._with_commitments(content, Alias(link.id, ids), "asked")
+        return await self._with_commitments(content, link.id, ids, "asked")
 
     async def lookup(self, name: str) -> str | None:
         """The id that a name stands for now, or `None`."""

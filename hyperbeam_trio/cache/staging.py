@@ -17,7 +17,7 @@ from hyperbeam_trio.codec.structured import from_tabm, to_tabm
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.errors import BadRequest, TooLarge
-from hyperbeam_trio.message import Link, Message, Resolve, Value, describe
+from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, describe
 
 BLOB_BYTES: Final = 4096
 """Binaries over this size are blobs of their own and are read as links."""
@@ -25,6 +25,7 @@ HASH_INLINE_BYTES: Final = 512 * 1024
 """Binaries over this size are not hashed in the event loop (spec/09 §3)."""
 
 # No part of any id, so two messages of one id could differ in them (spec/02 §7).
+_SCALARS = frozenset({int, float, bool, Atom, type(None)})
 _NOT_STORED = frozenset({"commitments", "unsigned_id", "content-digest"})
 
 
@@ -108,7 +109,7 @@ class Staging:
 
     def _message(self, message: Message, depth: int) -> tuple[str, str]:
         """The id of all keys, and the id by which a parent links the message (spec/01 §6)."""
-        if "ao-types" in message or any(map(_is_link_name, message)):
+        if _is_irregular(message):
             regular = self._regular(message, depth)
             if isinstance(regular, list):
                 return (self._list(regular, depth),) * 2
@@ -116,27 +117,31 @@ class Staging:
         id = message._id
         if id is None or not self._has(MESSAGE + id):
             _check_depth(depth)
-            stored = self._stored(message, depth)
-            id = id or self._identify(message, stored)
+            stored = self._stored(message._items, depth)
+            if id is None:
+                id = message._id = fresh_id(Message.of(self._plain(message, stored)))
             self._put(id, stored)
         if not message.commitments:
             return id, id
         self._commit(id, message, depth)
         return id, link_id(message)
 
-    def _stored(self, message: Message, depth: int) -> dict[str, Value]:
-        return {
-            key: value if type(value) is int else self.part(value, depth)
-            for key, value in message.items()
-            if _is_stored(key)
-        }
+    def _stored(self, items: Mapping[str, Value], depth: int) -> dict[str, Value]:
+        stored = {}
+        for key, value in items.items():
+            if key.startswith("priv") or key in _NOT_STORED:
+                continue
+            if type(value) not in _SCALARS and (type(value) is not bytes or len(value) > 64):
+                value = self.part(value, depth)
+            stored[key] = value
+        return stored
 
     def _regular(self, message: Message, depth: int) -> Message | list[Value]:
         """A message that spells out its types or links, in the usual form, which has the same id.
 
         One id, one record: whoever writes first can't choose how others will read the values.
         """
-        stored = self._stored(message, depth)
+        stored = self._stored(message._items, depth)
         regular = from_tabm(to_tabm(Message.of(self._plain(message, stored))))
         if isinstance(regular, list):
             return regular
@@ -145,7 +150,7 @@ class Staging:
     def _list(self, items: list[Value], depth: int) -> str:
         _check_depth(depth)
         numbered = {str(number): item for number, item in enumerate(items, 1)}
-        stored = {number: self.part(item, depth) for number, item in numbered.items()}
+        stored = self._stored(numbered, depth)
         id = fresh_id(list(self._plain(numbered, stored).values()))
         self._put(id, stored, is_list=True)
         return id
@@ -158,26 +163,19 @@ class Staging:
     def _has(self, key: str) -> bool:
         return key in self.entries or self._known(key) is not None
 
-    # Ids.
-
-    def _identify(self, message: Message, stored: Mapping[str, Value]) -> str:
-        message._id = id = fresh_id(Message.of(self._plain(message, stored)))
-        return id
-
-    def _plain(self, whole: Mapping[str, Value], stored: Mapping[str, Value]) -> dict[str, Value]:
+    def _plain(self, whole: Mapping[str, Value], stored: dict[str, Value]) -> dict[str, Value]:
         """The stored values as ids are computed from them: links, but binaries as they are."""
-        plain = {key: self._unblobbed(whole[key], value) for key, value in stored.items()}
-        unread = [v for v in plain.values() if isinstance(v, Link) and v.kind == "binary"]
+        blobs = [key for key, v in stored.items() if type(v) is Link and v.kind == "binary"]
+        if not blobs:
+            return stored
+        contents = {key: self._content(whole[key]) for key in blobs}
+        unread = [v for v in contents.values() if isinstance(v, Link)]
         if unread:
             raise Unread(unread)
-        return plain
+        return {**stored, **contents}
 
-    def _unblobbed(self, value: Value, stored: Value) -> Value:
-        if isinstance(value, bytes):
-            return value
-        if isinstance(value, Link) and value.kind == "binary":
-            return self.loaded.get(value.id, value)
-        return stored
+    def _content(self, value: Value) -> Value:
+        return self.loaded.get(value.id, value) if isinstance(value, Link) else value
 
     # Binaries.
 
@@ -229,7 +227,7 @@ class Staging:
         """
         if all(key in committed or not _is_stored(key) for key in message):
             return id
-        stored = self._stored(message, depth)
+        stored = self._stored(message._items, depth)
         kept = {key: value for key, value in stored.items() if key in committed}
         target = fresh_id(Message.of(self._plain(message, kept)))
         self._put(target, kept)
@@ -277,8 +275,12 @@ def _split_item(item: bytes, message: Message, blob_bytes: int) -> tuple[bytes, 
     return item, b""
 
 
-def _is_link_name(key: str) -> bool:
-    return key.endswith("+link")
+def _is_irregular(message: Message) -> bool:
+    items = message._items
+    if "ao-types" in items:
+        return True
+    # One search in all names; most messages have none that ends so.
+    return "+link" in "".join(items) and any(key.endswith("+link") for key in items)
 
 
 def _is_stored(key: str) -> bool:
