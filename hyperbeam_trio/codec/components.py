@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from hyperbeam_trio.codec.ids import fresh_id, link_id
+from hyperbeam_trio.codec.ids import fresh_id, june_link_id, link_id
 from hyperbeam_trio.codec.layout import Layout, lay_out, wire_name
 from hyperbeam_trio.codec.structured_fields import unescape_key
-from hyperbeam_trio.codec.tabm import Tabm, write
+from hyperbeam_trio.codec.tabm import LinkOf, Tabm, write
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import native_id
 from hyperbeam_trio.crypto.keyid import CONSTANT_AO, HMAC_SHA256
@@ -80,10 +80,13 @@ def unsigned_commitment(message: Message) -> Commitment:
 # Keys and TABMs.
 
 
-def whole(message: Message, *, bundle: bool) -> Tabm:
-    """The TABM of which commitments cover a part; with `bundle`, children carry commitments."""
+def whole(message: Message, *, bundle: bool, link: LinkOf = link_id) -> Tabm:
+    """The TABM of which commitments cover a part.
+
+    With `bundle` children lie inside, and carry commitments; else `link` gives their ids.
+    """
     if not bundle:
-        return write(message, link_id, commitments=False)
+        return write(message, link, commitments=False)
     tabm = write(with_child_commitments(message), None)
     tabm.pop("commitments", None)
     return tabm
@@ -193,13 +196,25 @@ def bases(message: Message, commitment: Commitment) -> Iterator[bytes]:
     yield signature_base(components, parameters)[0]
     named = dict(components)
     yield signature_base(_committed_order(named, commitment), parameters)[0]
-    yield _may_2025(named, parameters)
+    if ":" not in (commitment.keyid or ""):
+        yield from _older_bases(message, commitment, named, parameters)
 
 
-def _layout(message: Message, commitment: Commitment) -> Layout | None:
+def _older_bases(
+    message: Message, commitment: Commitment, components: dict[str, bytes], parameters: Parameters
+) -> Iterator[bytes]:
+    """Those of the forms whose keyids have no prefix."""
+    yield _may_2025(components, parameters)
+    layout = _layout(message, commitment, june_link_id)
+    if layout is not None:
+        yield signature_base(layout.components(), parameters)[0]
+
+
+def _layout(message: Message, commitment: Commitment, link: LinkOf = link_id) -> Layout | None:
     try:
-        tabm = covered(whole(message, bundle=commitment.bundle is True), commitment.committed)
-        return None if tabm is None else lay_out(tabm)
+        tabm = whole(message, bundle=commitment.bundle is True, link=link)
+        chosen = covered(tabm, commitment.committed)
+        return None if chosen is None else lay_out(chosen)
     except BadRequest:
         return None
 

@@ -10,7 +10,7 @@ from hyperbeam_trio.codec.layout import lay_out, wire_name
 from hyperbeam_trio.codec.multipart import LINE_BYTES
 from hyperbeam_trio.codec.scalars import write_scalar
 from hyperbeam_trio.codec.structured_fields import SELF, write_types
-from hyperbeam_trio.codec.tabm import REGENERATED, write
+from hyperbeam_trio.codec.tabm import REGENERATED, LinkOf, write
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import combine_ids, hash_id, human_id
 from hyperbeam_trio.crypto.keyid import CONSTANT_AO, hmac_sha256
@@ -22,6 +22,7 @@ __all__ = [
     "combine_ids",
     "fresh_id",
     "is_unsigned",
+    "june_link_id",
     "link_id",
     "message_id",
     "signed_id",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _KEY: Final = CONSTANT_AO.encode()
-_PARAMETERS: Final = b');alg="hmac-sha256";keyid="constant:ao"'
+_OLD_KEY: Final = b"ao"
 # Keys that move a value to the body, and the table that a user can give: the long way round.
 _SPECIAL: Final = frozenset({"body", "data", "ao-body-key", "ao-types"})
 _DROPPED: Final = REGENERATED | {"commitments", "signature", "signature-input"}
@@ -91,20 +92,40 @@ def link_id(value: Message | list[Value]) -> str:
 def fresh_id(value: Message | list[Value]) -> str:
     """The id of all keys, whatever commitments there are: HMAC-SHA256 under `constant:ao`."""
     if isinstance(value, list):
-        items = {str(place): item for place, item in enumerate(value, 1)}
-        return _hashed(_base(items, [(SELF, "list")]) or _laid_out_base(value))
+        return _computed(value, link_id, _KEY)
     id = value._id
     if id is None:
-        id = value._id = _hashed(_base(value, []) or _laid_out_base(value))
+        id = value._id = _computed(value, link_id, _KEY)
     return id
 
 
-def _hashed(base: bytes) -> str:
-    return human_id(hmac_sha256(_KEY, base))
+def june_link_id(value: Message | list[Value]) -> str:
+    """As `link_id`, in the form of June 2025: its unsigned ids are under the key `ao`."""
+    if isinstance(value, Message) and any(_counts(c) for c in value.commitments.values()):
+        return signed_id(value)
+    return _computed(value, june_link_id, _OLD_KEY)
 
 
-def _base(items: Mapping[str, Value], types: list[tuple[str, str]]) -> bytes | None:
-    """The base in one pass, for messages whose values all lie in headers; `None` for others."""
+def _counts(commitment: Commitment) -> bool:
+    return commitment.committer is not None or is_unsigned(commitment)
+
+
+def _computed(value: Message | list[Value], link: LinkOf, key: bytes) -> str:
+    if isinstance(value, list):
+        items = {str(place): item for place, item in enumerate(value, 1)}
+        lines = _lines(items, [(SELF, "list")], link)
+    else:
+        lines = _lines(value, [], link)
+    if lines is None:
+        layout = lay_out(write(value, link, commitments=False))
+        lines = [(*_named_exactly(name), text) for name, text in layout.components()]
+    return human_id(hmac_sha256(key, _base(lines, key)))
+
+
+def _lines(
+    items: Mapping[str, Value], types: list[tuple[str, str]], link: LinkOf
+) -> list[_Line] | None:
+    """The lines of the base in one pass, if all values lie in headers; `None` for others."""
     lines: list[_Line] = []
     for key, value in items.items():
         if key in _SPECIAL:
@@ -114,7 +135,7 @@ def _base(items: Mapping[str, Value], types: list[tuple[str, str]]) -> bytes | N
         if isinstance(value, bytes):
             text = value
         elif isinstance(value, Message | list):
-            key, text = f"{key}+link", link_id(value).encode()
+            key, text = f"{key}+link", link(value).encode()
         elif isinstance(value, Link) and value.kind == "message":
             key, text = f"{key}+link", value.id.encode()
         elif isinstance(value, int | float | str | None):
@@ -128,20 +149,15 @@ def _base(items: Mapping[str, Value], types: list[tuple[str, str]]) -> bytes | N
     if types:
         types.sort()
         lines.append((*_named("ao-types"), write_types(types)))
-    return _joined(lines)
+    return lines
 
 
-def _joined(lines: list[_Line]) -> bytes:
+def _base(lines: list[_Line], key: bytes) -> bytes:
     lines.sort()
     parts = [prefix + value for _, prefix, _, value in lines]
     names = b" ".join([listed for _, _, listed, _ in lines])
-    parts.append(b'"@signature-params": (' + names + _PARAMETERS)
+    parts.append(b'"@signature-params": (%b);alg="hmac-sha256";keyid="%b"' % (names, key))
     return b"\n".join(parts) if lines else b"\n" + parts[0]
-
-
-def _laid_out_base(value: Message | list[Value]) -> bytes:
-    layout = lay_out(write(value, link_id, commitments=False))
-    return _joined([(*_named_exactly(name), text) for name, text in layout.components()])
 
 
 def _named(key: str) -> tuple[str, bytes, bytes]:

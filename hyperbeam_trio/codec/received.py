@@ -66,12 +66,20 @@ class Received:
         committed = keys_of_components(names, inside, self.tabm, multipart=self._is_multipart)
         if "ao-ids" in committed:
             committed = tuple(key for key in committed if key != "ao-ids") + self.ids
+        if "ao-types" in committed:
+            committed += self._announced(message)
         commitment = read_commitment(label, signature, given, committed)
         base = self._base(label, names, given, digests)
         if base is None:
             return commitment
         values = {key: message[key] for key in committed if key in message}
         return replace(commitment, evidence=Evidence(values, base=base))
+
+    def _announced(self, message: Message) -> tuple[str, ...]:
+        """Keys that are there because `ao-types` says so alone, as May 2025 writes empty values."""
+        return tuple(
+            key for key in message if key not in self.tabm and f"{key}+link" not in self.tabm
+        )
 
     @property
     def _is_multipart(self) -> bool:

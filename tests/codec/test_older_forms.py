@@ -1,0 +1,178 @@
+"""What June 2025, May 2025 and the clients of today send, and how it is read."""
+
+from __future__ import annotations
+
+from hyperbeam_trio.codec.httpsig import decode
+from hyperbeam_trio.codec.ids import signed_id, unsigned_id
+from hyperbeam_trio.commitments import failing_commitments, verify_message
+from hyperbeam_trio.crypto.signature_headers import parse_input
+from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.message import Atom, Message, Value
+from tests import vectors
+from tests.codec.test_httpsig import wire
+
+# June 2025 (spec/02 §10.1).
+
+
+@vectors.each(
+    "httpsig_encode.json",
+    lambda c: isinstance(c["http_bundled"], dict) and "headers" in c["http_bundled"],
+)
+def test_june_form_is_read(case):
+    message = decode(*wire(case["http_bundled"]))
+    given = case["back_from_bundled"]
+    assert vectors.notation(message) == vectors.normal(given)
+
+
+@vectors.each("httpsig_signed.json", lambda case: "http_linked" in case)
+def test_june_form_is_verified(case):
+    for name in ("http_linked", "http_bundled"):
+        http = case["http_linked"] if case[name] == "as http_linked" else case[name]
+        if "headers" not in http:
+            continue
+        message = decode(*wire(http))
+        expected = case[f"{name}_decoded_verifies"]
+        if expected is True:
+            assert failing_commitments(message) == []
+            assert signed_id(message) == case["signed_id"]
+            assert unsigned_id(message) == case["unsigned_id"]
+        elif case["extra"]["mode"].endswith("bundle=true by key-1") and name == "http_linked":
+            # The peer signed anew as it sent this, and then could not read it; it holds.
+            assert failing_commitments(message) == []
+
+
+# May 2025, as hbsig speaks it (spec/08 §6).
+
+
+def js(notation: object) -> Value:
+    """A JavaScript value of the vectors: keys in lower case, literals are atoms."""
+    if isinstance(notation, str):
+        return notation.encode()
+    if isinstance(notation, list):
+        return [js(item) for item in notation]
+    if not isinstance(notation, dict):
+        return notation
+    if "$b64" in notation:
+        return vectors.unbase64(notation["$b64"])
+    if "$atom" in notation:
+        return Atom(notation["$atom"])
+    return Message.of({key.lower(): js(value) for key, value in notation.items()})
+
+
+def request(headers, body) -> Message:
+    """The message of a request whose body is in base64url."""
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    lower = [(name.lower(), value.encode()) for name, value in pairs]
+    return decode(lower, None if body is None else vectors.unbase64(body))
+
+
+@vectors.each("hbsig-encoding.json", lambda case: "lossy" not in case)
+def test_requests_of_hbsig_are_read(case):
+    message = request(case["request"]["headers"], case["request"]["body"])
+    expected = js(case["message"])
+    extra = {"path", "content-length"} - expected.keys()
+    assert vectors.notation(message.without(*extra)) == vectors.notation(expected)
+
+
+@vectors.each("hbsig-signed.json")
+def test_requests_that_hbsig_signed_are_verified(case):
+    message = request(case["headers"], case["body"])
+    (commitment,) = message.commitments.values()
+    assert failing_commitments(message) == []
+    assert commitment.id == case["rsa_id"]
+    assert commitment.evidence.base.decode() == case["signature_base"]
+    assert message.signers == [vectors.load("hbsig-signed.json")["address"]]
+    covered = {key for key in message if key not in ("path", "ao-types")}
+    assert covered <= set(commitment.committed)
+
+
+def still_holds(headers, body, member=None):
+    """Whether a changed message is read, and all its commitments hold."""
+    try:
+        message = decode([(name, value.encode()) for name, value in headers.items()], body)
+        inner = message if member is None else message.message(member)
+    except BadRequest:
+        return False
+    return inner.commitments and failing_commitments(inner) == []
+
+
+@vectors.each("hbsig-signed.json")
+def test_a_request_that_was_changed_after_hbsig_signed_it_fails(case):
+    headers = case["headers"]
+    body = None if case["body"] is None else vectors.unbase64(case["body"])
+    for name in headers.keys() - {"signature", "signature-input", "body-keys", "content-digest"}:
+        assert not still_holds({**headers, name: headers[name] + "x"}, body)
+    for place in range(0, len(body or b""), 17):
+        changed = bytes([*body[:place], body[place] ^ 1, *body[place + 1 :]])
+        assert not still_holds(headers, changed)
+
+
+@vectors.each("hbsig-commit.json")
+def test_messages_that_hbsig_committed_are_verified_inside_of_a_request(case):
+    message = request(case["request"]["headers"], case["request"]["body"])
+    body = message.message("body")
+    assert failing_commitments(message) == []
+    assert failing_commitments(body) == []
+    assert vectors.notation(body) == vectors.notation(js(case["message"]))
+    assert set(body.commitments) == set(case["committed"]["commitments"])
+    (signed,) = [c for c in body.commitments.values() if c.committer]
+    assert signed_id(body) == signed.id
+    assert set(body) <= set(signed.committed)
+
+
+@vectors.each("hbsig-commit.json")
+def test_a_committed_message_that_was_changed_fails(case):
+    text = vectors.unbase64(case["request"]["body"])
+    for line in text.split(b"\r\n--")[0].split(b"\r\n"):
+        name = line.partition(b": ")[0].decode()
+        if name in case["message"]:
+            changed = text.replace(line, line + b"x", 1)
+            assert not still_holds(case["request"]["headers"], changed, "body")
+
+
+@vectors.each("hbsig-responses.json", lambda case: "throws" not in case)
+def test_answers_that_hbsig_can_read_are_verified(case):
+    given = case["response"]
+    headers = [(name, value.encode()) for name, value in given["headers"].items()]
+    message = decode(headers, given["body"].encode())
+    if message.signers:
+        assert message.signers == ["J-j0jyZ1YWhMBXtJMWHz-dl-mDcksoJSQo_Fq5loHUs"]
+        assert verify_message(message, committers="all")
+
+
+# ao-core-libs, as aoconnect speaks it unless told otherwise (spec/08 §5.0).
+
+
+@vectors.each("aoconnect-httpsig.json", lambda case: "signature_base" in case)
+def test_what_ao_core_libs_signs_is_verified_if_it_sends_all_of_it(case):
+    for given, base in zip(case["requests"], case["signature_base"], strict=True):
+        message = request(given["headers"], given["body"])
+        (member,) = parse_input(dict(lowered(given))["signature-input"]).values()
+        if "content-digest" in member.components:
+            # It sends no body then, so that nobody can verify it: the message is unsigned.
+            assert not message.commitments
+            continue
+        (commitment,) = message.commitments.values()
+        assert commitment.evidence.base.decode() == base
+        assert failing_commitments(message) == []
+        assert "accept" not in commitment.committed
+
+
+def lowered(given):
+    return [(name.lower(), value) for name, value in given["headers"]]
+
+
+def is_sound(case):
+    """It sends the text `undefined` for one value of several lines."""
+    return case["requests"] and "other multi-line" not in case["name"]
+
+
+@vectors.each("aoconnect-httpsig.json", is_sound)
+def test_what_ao_core_libs_sends_is_read(case):
+    for given in case["requests"]:
+        message = request(given["headers"], given["body"])
+        for name, value in case["args"].items():
+            if name in ("path", "method") or name not in message:
+                continue
+            if isinstance(value, str | int | float):
+                assert vectors.notation(message[name]) == vectors.notation(js(value))
