@@ -6,7 +6,7 @@ from hyperbeam_trio.codec.commit import commit_signed, commit_unsigned
 from hyperbeam_trio.commitments import Selector, committed_keys, selected_id, verify_message
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, default, key
-from hyperbeam_trio.errors import BadRequest, Forbidden, NotFound
+from hyperbeam_trio.errors import BadRequest, Forbidden, KeyNotFound, NotFound
 from hyperbeam_trio.message import (
     UNSET,
     Link,
@@ -39,8 +39,16 @@ class MessageDevice(Device):
 
     @key
     async def keys(self, base: Message, request: Message, context: Context) -> Value:
-        """The public keys, sorted."""
-        return [name.encode() for name in public_keys(base)]
+        """The public keys, sorted; `commitments` is one of them where there are any."""
+        names = public_keys(base) + ["commitments"] * bool(base.commitments)
+        return [name.encode() for name in sorted(names)]
+
+    @key
+    async def commitments(self, base: Message, request: Message, context: Context) -> Value:
+        """The commitments by their ids, each as a message."""
+        if not base.commitments:
+            raise KeyNotFound("not_found")
+        return Message.of({id: c.to_message() for id, c in base.commitments.items()})
 
     @key
     async def set(self, base: Message, request: Message, context: Context) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hyperbeam_trio.message import UNSET, Link, Message, Value, is_private
+from hyperbeam_trio.message import UNSET, Atom, Link, Message, Value, is_private
 
 if TYPE_CHECKING:
     from hyperbeam_trio.context import Context
@@ -26,7 +26,10 @@ def values_to_set(request: Message) -> dict[str, Value]:
     return {
         key: value
         for key, value in request.items()
-        if key not in RESERVED and key not in _TRANSPORT and not is_private(key)
+        if key not in RESERVED
+        and key not in _TRANSPORT
+        and not is_private(key)
+        and not _is_atom(value, "undefined")
     }
 
 
@@ -43,14 +46,14 @@ async def deep_set(base: Message, values: Mapping[str, Value], context: Context)
 
 def apply_set(base: Message, values: Mapping[str, Value]) -> Message:
     """Shallow: every value replaces the old one, `UNSET` removes it (`set-mode: explicit`)."""
-    removed = [key for key, value in values.items() if value == UNSET and _is_unset(value)]
-    changed = {key: value for key, value in values.items() if not _is_unset(value)}
+    removed = [key for key, value in values.items() if _is_atom(value, UNSET)]
+    changed = {key: value for key, value in values.items() if not _is_atom(value, UNSET)}
     result = base.set_values(changed) if changed else base
     return result.without(*removed) if removed else result
 
 
-def _is_unset(value: Value) -> bool:
-    return type(value) is type(UNSET) and value == UNSET
+def _is_atom(value: Value, name: str) -> bool:
+    return isinstance(value, Atom) and value == name
 
 
 async def _merged(old: Value, new: Value, context: Context) -> Value:

@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from hyperbeam_trio.testing.node import node, node_url  # noqa: F401 (fixtures)
+
 _VECTORS = pytest.StashKey[Counter[str]]()
 
 

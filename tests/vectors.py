@@ -121,7 +121,8 @@ def message(notation: dict[str, Any]) -> Message:
         found = found.with_commitments(
             Commitment.from_message(id, message(fields)) for id, fields in given.items()
         )
-    hashpath = notation.get("priv", {}).get("hashpath")
+    private = notation.get("priv")
+    hashpath = private.get("hashpath") if isinstance(private, dict) else None
     return found.with_hashpath(hashpath) if hashpath else found
 
 

@@ -21,17 +21,18 @@ class Response:
 
 
 class RawClient:
-    """One connection. Every wait fails after five seconds, since tests don't wait for clocks."""
+    """One connection. A wait of more than `patience` seconds fails."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, patience: float = 5) -> None:
         self.stream = stream
+        self._patience = patience
         self._data = b""
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)
 
     async def _more(self) -> bool:
-        with trio.fail_after(5):
+        with trio.fail_after(self._patience):
             try:
                 piece = bytes(await self.stream.receive_some(65536))
             except trio.BrokenResourceError:

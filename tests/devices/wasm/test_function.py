@@ -152,9 +152,9 @@ def test_vectors_and_references_are_refused(echo, name):
 
 
 def test_missing_export_is_named(echo):
-    with pytest.raises(FunctionNotFound, match="^Function not found: nope$"):
+    with pytest.raises(FunctionNotFound, match=r"^Function not found: nope$"):
         echo.call("nope", [])
-    with pytest.raises(FunctionNotFound, match="^Function not found: nope$"):
+    with pytest.raises(FunctionNotFound, match=r"^Function not found: nope$"):
         echo.function("nope")
 
 
