@@ -60,6 +60,8 @@ class Stage:
         self._count += 1
         path = os.path.join(self.path, f"{self._count:x}{NOTE}")
         try:
+            # The staged names first: a note must never outlive what it names.
+            self._disk.sync_directory(self.path)
             self._disk.write(path, [encode_note(moves)])
             self._disk.sync_directory(self.path)
         except OSError:

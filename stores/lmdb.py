@@ -78,9 +78,12 @@ class LmdbStore(Store):
         raw = check_key(key)
         while True:
             try:
-                with self._environment.begin(buffers=True) as txn:
+                txn = self._environment.begin(buffers=True)
+                try:
                     found = txn.get(raw)
                     return None if found is None else self._use(key, raw, found, use)
+                finally:
+                    txn.abort()
             except lmdb.Error as error:
                 await self._recover(error)
 
@@ -137,15 +140,24 @@ class LmdbStore(Store):
         return record[:-TRAILER_BYTES]
 
     def _use(self, key: str, raw: bytes, record: memoryview, use: Callable[[memoryview], T]) -> T:
-        version = (bytes(record[-TRAILER_BYTES:]), len(record))
-        large = len(record) > VERIFY_ONCE_BYTES
-        if not (large and self._verified.holds(raw, version)):
-            if not is_sound(raw, record):
-                raise self._damaged(key, record)
-            if large:
-                self._verified.note(raw, version)
-        with record[:-TRAILER_BYTES] as value:
+        if not self._is_sound(raw, record):
+            raise self._damaged(key, record)
+        value = record[:-TRAILER_BYTES]
+        try:
             return use(value)
+        finally:
+            value.release()
+
+    def _is_sound(self, raw: bytes, record: memoryview) -> bool:
+        if len(record) <= VERIFY_ONCE_BYTES:
+            return is_sound(raw, record)
+        version = (bytes(record[-TRAILER_BYTES:]), len(record))
+        if self._verified.holds(raw, version):
+            return True
+        if is_sound(raw, record):
+            self._verified.note(raw, version)
+            return True
+        return False
 
     def _damaged(self, key: str, record: bytes | memoryview) -> CorruptData:
         return damaged(f"lmdb {self._place}", key, len(record))

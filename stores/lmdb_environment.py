@@ -229,13 +229,20 @@ def _check_length(path: Path, env: lmdb.Environment) -> None:
     size = (path / "data.mdb").stat().st_size
     if size >= expected:
         return
-    try:
-        lmdb.verify.verify(str(path))  # type: ignore[no-untyped-call]  # it has no annotations
-    except (lmdb.verify.VerifyError, OSError) as error:
+    problems = _problems(path)
+    if problems:
         raise CorruptData(
-            f"store lmdb {path}: data.mdb was cut: it has {size} of {expected} bytes ({error}). "
-            "Restore it from a copy."
-        ) from error
+            f"store lmdb {path}: data.mdb was cut: it has {size} of {expected} bytes "
+            f"({problems[0]}). Restore it from a copy."
+        )
+
+
+def _problems(path: Path) -> Sequence[str]:
+    try:
+        found: Sequence[str] = lmdb.verify.verify(str(path))  # type: ignore[no-untyped-call]  # bare
+    except lmdb.verify.VerifyError as error:
+        return [str(error)]
+    return found
 
 
 def _check_format(path: Path, env: lmdb.Environment, options: EnvironmentOptions) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Self
 
 import trio
 
@@ -26,7 +26,7 @@ ENTRY_BYTES = 200
 class MemoryStore(Store):
     """A store in this process's memory. See `Store` for the methods."""
 
-    durable: ClassVar[bool] = False
+    durable = False
 
     def __init__(self, capacity: int = 0) -> None:
         self._values: OrderedDict[str, bytes] = OrderedDict()
@@ -111,7 +111,7 @@ class MemoryStore(Store):
         self._sorted, self._added = [], []
 
     def describe(self) -> str:
-        return f"memory ({len(self._values)} keys, {self._size} bytes)"
+        return "memory"
 
     def _check_open(self) -> None:
         if self._closed:
