@@ -210,7 +210,9 @@ class Resolver:
             run = Run()
             result = await self._call(device, answerer, base, request, context, run, None)
             context.run.volatile |= run.volatile
-            return self._linked(result, base, request, context)
+            if type(result) is not Message or context.hashpath == "ignore":
+                return result
+            return linked(result, hashpath(base, request), context)
         return await self._answer_once(device, answerer, base, request, wish, context)
 
     async def _answer_once(
@@ -227,7 +229,7 @@ class Resolver:
             stored = await context.cache.read_result(name)
             if stored is not None:
                 context.run.hits += 1
-                return stored.value
+                return linked(stored.value, name, context)
             if wish.only_if_cached:
                 raise NotCached
         context.run.misses += 1
@@ -272,7 +274,7 @@ class Resolver:
             flight.volatile = run.volatile
             if not run.volatile and may_store(request, result, context.cache_control):
                 await context.cache.write_result(name, result, inputs=(base, request))
-            flight.result = self._linked(result, base, request, context)
+            flight.result = linked(result, name, context)
         except HyperbeamError as error:
             flight.error = error
         except trio.Cancelled:
@@ -318,13 +320,12 @@ class Resolver:
         """A result that is a sequence stands for what the sequence gives (stage 8)."""
         return await self.resolve_many(cast("Resolve", result).sequence, context)
 
-    def _linked(self, result: Value, base: Message, request: Message, context: Context) -> Value:
-        """A result message with its hashpath (stage 9)."""
-        if type(result) is not Message or context.hashpath == "ignore":
-            return result
-        if context.hashpath == "reset":
-            return result.with_hashpath(None)
-        return result.with_hashpath(hashpath(base, request))
+
+def linked(result: Value, name: str, context: Context) -> Value:
+    """A result message with its hashpath, stored or just computed (stage 9)."""
+    if type(result) is not Message or context.hashpath == "ignore":
+        return result
+    return result.with_hashpath(None if context.hashpath == "reset" else name)
 
 
 def path_parts(request: Message) -> list[str]:
