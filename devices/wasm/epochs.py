@@ -44,12 +44,13 @@ class Epochs:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_stop_when_cancelled, stop)
-                task_status.started()
-                await trio.to_thread.run_sync(self._tick_until, stop, limiter=limiter)
+                await trio.to_thread.run_sync(self._tick_until, stop, task_status, limiter=limiter)
         finally:
             self._running = False
 
-    def _tick_until(self, stop: threading.Event) -> None:
+    def _tick_until(self, stop: threading.Event, task_status: trio.TaskStatus[None]) -> None:
+        # Not before the thread is there: the next thing to run may be a guest in the Trio thread.
+        trio.from_thread.run_sync(task_status.started)
         while not stop.wait(TICK_SECONDS):
             self.tick()
 
