@@ -18,6 +18,7 @@ from hyperbeam_trio.config.option import (
     size,
     table,
     text,
+    text_of,
 )
 
 _DOORS: Kind[Literal["trio", "hypercorn"]] = choice("trio", "hypercorn")
@@ -25,6 +26,17 @@ _RETRY_MODES: Kind[Literal["backoff", "constant"]] = choice("backoff", "constant
 _LEGACY_UNIT = {"prefix": "http://localhost:6363"}
 _GRAPHQL = ("https://ao-search-gateway.goldsky.com", "https://arweave-search.goldsky.com")
 _ARWEAVE = "https://arweave.net"
+
+
+def _reachable(raw: object) -> str:
+    from hyperbeam_trio.http.addresses import AddressPolicy
+
+    entry = text_of(raw).strip().lower()
+    AddressPolicy([entry])
+    return entry
+
+
+_REACHABLE: Kind[str] = Kind("host", "a host, an address, a network, or all", _reachable)
 
 
 class ServerOptions(Options):
@@ -99,8 +111,8 @@ class ClientOptions(Options):
     )
     http_only_result = Option(boolean, True, "take the key that ao-result names for the result")
     relay_allow_commit_request = Option(boolean, False, "let relay@1.0 sign what it passes on")
-    relay_allow_private = Option(
-        boolean, False, "let relay@1.0 reach private, loopback and link-local addresses"
+    http_allow_private = Option(
+        listing(_REACHABLE), [], "hosts and networks that are not public, yet may be asked; or all"
     )
 
 

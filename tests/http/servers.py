@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from math import inf
 
 import trio
 
@@ -19,15 +21,11 @@ async def scripted(script: Script) -> AsyncIterator[int]:
 
     async def serve(stream: trio.SocketStream) -> None:
         async with stream:
-            try:
-                await script(RawClient(stream))
-            except (EOFError, trio.BrokenResourceError):
-                pass
+            with suppress(EOFError, trio.BrokenResourceError):
+                await script(RawClient(stream, inf))
 
     async with trio.open_nursery() as nursery:
-        (listener,) = await nursery.start(
-            lambda task_status: trio.serve_tcp(serve, 0, host="127.0.0.1", task_status=task_status)
-        )
+        [listener] = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         yield listener.socket.getsockname()[1]
         nursery.cancel_scope.cancel()
 

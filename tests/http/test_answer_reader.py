@@ -1,5 +1,7 @@
 """Answers as their bytes arrive."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def test_it_does_not_matter_how_the_bytes_are_cut(cuts):
     )
     reader = AnswerReader("GET")
     places = sorted({0, *cuts, len(whole)})
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         if whole[start:end]:
             reader.feed(whole[start:end])
     assert reader.headers == [(b"transfer-encoding", b"chunked"), (b"a", b"b")]
