@@ -185,6 +185,10 @@ class LuaVM:
             self.spoiled = "memory"
             raise limit_reached("memory") from None
         except lua53.LuaError as error:
+            self._bridge.disarm()
+            reason = self._entry["reason"]()
+            if reason is not None:
+                return None, None, reason
             self.spoiled = str(error)
             raise GuestError(f"The Lua engine failed: {error}") from error
         finally:

@@ -69,6 +69,9 @@ end
 local entry = {}
 kit.entry = entry
 
+-- Why the last call was stopped, if the hook struck when the guest had just ended; or nil.
+function entry.reason() return kit.finish() end
+
 -- Runs one module; "syntax" and the message if it doesn't compile.
 function entry.run(name, time, source)
   local chunk, message = kit.compile(source, "=" .. name, guest)

@@ -6,8 +6,8 @@
 
 local kit = ...
 local clock, error, maxinteger, pcall = os.clock, error, math.maxinteger, pcall
-local sethook = debug.sethook
-local resume, select, type, xpcall = coroutine.resume, select, type, xpcall
+local find, sethook = string.find, debug.sethook
+local resume, select, type = coroutine.resume, select, type
 local create = coroutine.create
 local budget, check = kit.budget, kit.check
 
@@ -17,6 +17,7 @@ local BRANCH = 250      -- the same inside a coroutine; each new coroutine pays 
 local SLOW = 0.01       -- seconds of CPU time that STEP instructions may take
 local PERIOD = 0.05     -- seconds of CPU time between two questions to the host
 local FREE = 4096       -- bytes that a C function may handle without paying
+local LONGEST_OVERFLOW = 200 -- bytes of the longest text by which Lua reports a full stack
 local MEMORY = "not enough memory"
 
 local left, look, over, stepped = maxinteger, math.huge, nil, nil
@@ -81,11 +82,24 @@ function kit.charge(amount)
   if amount > FREE then spend(amount // 4) end
 end
 
--- Looks at a caught error: those that a guest may not catch are thrown again.
+-- The hook needs a little stack. A guest at the end of the stack makes it fail with an error that
+-- looks like any other, so each error of that kind pays for the hook that may have been lost.
+local function pay_for_lost_hook(err)
+  if #err > LONGEST_OVERFLOW then return end
+  if find(err, "stack overflow", 1, true) or find(err, "error in error handling", 1, true) then
+    spend(STEP)
+  end
+end
+
+-- Looks at a caught error: those that a guest may not catch are thrown again. A call of the host
+-- that failed half-way may have left memory unlimited.
 local function sift(err)
   if over then error(over, 0) end
   if err == MEMORY then stop("memory") end
-  if type(err) == "userdata" then stop("host") end -- an exception of Python's inside the binding
+  local kind = type(err)
+  if kind == "userdata" then stop("host") end -- an exception of Python's inside the binding
+  if kind == "string" then pay_for_lost_hook(err) end
+  kit.arm()
   return err
 end
 kit.sift = sift
@@ -102,24 +116,27 @@ local function settle(ok, ...)
   return false, as_text(sift((...)))
 end
 
-local function settle_handled(ok, ...)
-  if over then error(over, 0) end
-  if not ok then sift((...)) end
-  return ok, ...
-end
-
 local protected = {}
 kit.protected = protected
 
 function protected.pcall(...) return settle(pcall(...)) end
 
--- The handler must not run for an exhausted budget: Lua calls it with hooks switched off.
+local function settle_handler(ok, result)
+  if over then error(over, 0) end
+  if not ok then sift(result) end
+  return false, result
+end
+
+local function settle_handled(handler, ok, ...)
+  if over then error(over, 0) end
+  if ok then return true, ... end
+  return settle_handler(pcall(handler, sift((...))))
+end
+
+-- Lua would call the handler before it unwinds the stack, with hooks switched off if the error came
+-- from a hook. Guests can't look at the stack, so they don't notice that theirs runs afterwards.
 function protected.xpcall(f, handler, ...)
-  local function guarded(err)
-    if over or type(err) == "userdata" then return err end
-    return handler(err)
-  end
-  return settle_handled(xpcall(f, guarded, ...))
+  return settle_handled(handler, pcall(f, ...))
 end
 
 function protected.error(...)
@@ -149,7 +166,13 @@ end
 
 branch.create = start
 
-function branch.resume(co, ...) return settle_handled(resume(co, ...)) end
+local function settle_resumed(ok, ...)
+  if over then error(over, 0) end
+  if not ok then sift((...)) end
+  return ok, ...
+end
+
+function branch.resume(co, ...) return settle_resumed(resume(co, ...)) end
 
 local function unwrap(ok, ...)
   if over then error(over, 0) end
