@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import trio
@@ -11,9 +11,14 @@ import trio
 from hyperbeam_trio.codec.json import write_json
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.errors import HyperbeamError, NotFound, RemoteError
-from hyperbeam_trio.message import Message, Value, as_text, describe
+from hyperbeam_trio.message import Message, Value, as_text, describe, enumerated
+
+if TYPE_CHECKING:
+    import httpx
 
 DEFAULT_NODE = "http://127.0.0.1:8734"
+
+_TRANSPORT = frozenset({"content-length", "date", "server", "status", "cache-status", "connection"})
 
 
 @click.command()
@@ -51,12 +56,20 @@ def _print(value: Value, as_json: bool) -> None:
         sys.stdout.buffer.write(value)
         if sys.stdout.isatty():
             click.echo()
-    elif isinstance(value, Message):
-        for key in sorted(value):
-            text = as_text(value[key])
-            click.echo(f"{key}: {describe(value[key]) if text is None else text}")
+    elif isinstance(value, Message | list):
+        message = value if isinstance(value, Message) else enumerated(value)
+        for key in sorted(message):
+            click.echo(f"{key}: {_shown(message[key])}")
     else:
-        click.echo(as_text(value) if as_text(value) is not None else value)
+        click.echo(_shown(value))
+
+
+def _shown(value: Value) -> str:
+    """A value on one line: whole floats as integers, nested messages in a few words."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    text = as_text(value)
+    return describe(value) if text is None else text
 
 
 def _ask(node: str, path: str, as_json: bool) -> None:
@@ -71,13 +84,26 @@ def _ask(node: str, path: str, as_json: bool) -> None:
         raise RemoteError(f"{node} did not answer: {error}") from None
     if answer.status_code >= 400:
         _fail(answer.status_code, answer.text)
-    if answer.content:
-        sys.stdout.buffer.write(answer.content)
-        if sys.stdout.isatty():
-            click.echo()
+    if as_json:
+        click.echo(answer.text)
     else:
-        for key, value in sorted(answer.headers.items()):
-            click.echo(f"{key}: {value}")
+        _print(_result(answer), as_json=False)
+
+
+def _result(answer: httpx.Response) -> Value:
+    """The value that an answer carries: its one key, or the message without transport keys."""
+    from hyperbeam_trio.codec.httpsig import HTTPSIG
+
+    pairs = [(name.decode().lower(), value) for name, value in answer.headers.raw]
+    message = HTTPSIG.decode(pairs, answer.content or None)
+    single = message.text("ao-result", None)
+    if single is not None:
+        return message.get(single, b"")
+    return Message.of({k: v for k, v in message.items() if not _is_transport(k)})
+
+
+def _is_transport(key: str) -> bool:
+    return key in _TRANSPORT or key.startswith("access-control-")
 
 
 def _fail(status: int, text: str) -> NoReturn:

@@ -38,9 +38,7 @@ def command(
     flags.update({name: value for name, value in given.items() if value is not None})
     if store:
         flags["store"] = list(store)
-    config = NodeConfig.from_sources(
-        files=[Path(f) for f in files], environ=os.environ, flags=flags
-    )
+    config = NodeConfig.from_sources(files, os.environ, flags)
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",

@@ -1,0 +1,128 @@
+"""The main job, as a user does it: a real process, real HTTP, a real kill (README, the tour)."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hyperbeam_trio.crypto.key_file import generate_wallet, save_wallet
+
+MODULE = Path(__file__).parents[1] / "examples" / "factorial.wat"
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "hyperbeam_trio", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("HB_")}
+
+
+class Started:
+    """A node process and where it listens."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def started(folder: Path, config: Path) -> Iterator[Started]:
+    """`hyperbeam-trio start`, from its first line of URL until it is made to stop."""
+    process = subprocess.Popen(
+        _command("start", "--config", str(config), "--port", "0"),
+        cwd=folder,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        url = re.match(r"url: +(http://\S+)", lines[0])
+        assert url is not None, lines
+        yield Started(process, url[1].rstrip("/"))
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_wallet(generate_wallet("ed25519"), tmp_path / "hyperbeam-key.json")
+    return tmp_path
+
+
+def _upload(folder: Path, url: str) -> str:
+    done = subprocess.run(
+        _command("put", str(MODULE), "--node", url),
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def _question(image: str) -> str:
+    return f"/{image}~wasm-64@1.0/init/compute&function=fac&parameters+list=10/results/output/1"
+
+
+@pytest.mark.parametrize("store", ["lmdb:./data", "fs:./data"])
+def test_a_result_outlives_the_node_on_every_store(folder: Path, store: str) -> None:
+    config = folder / "node.toml"
+    config.write_text(f'store = ["{store}"]\nlog-level = "warning"\n')
+    headers = {"host": "node.test"}
+    with started(folder, config) as node:
+        image = _upload(folder, node.url)
+        first = httpx.get(node.url + _question(image), headers=headers)
+        assert (first.text, first.headers["cache-status"]) == ("3628800", "miss")
+        node.kill()
+    with started(folder, config) as node:
+        again = httpx.get(node.url + _question(image), headers=headers)
+        assert (again.text, again.headers["cache-status"]) == ("3628800", "hit")
+
+
+def test_the_command_line_gets_the_same_from_a_node_and_from_its_store(folder: Path) -> None:
+    config = folder / "node.toml"
+    config.write_text('store = ["lmdb:./data"]\n')
+    with started(folder, config) as node:
+        image = _upload(folder, node.url)
+        assert _get(folder, _question(image), "--node", node.url) == "3628800"
+    assert _get(folder, _question(image), "--store", "lmdb:./data") == "3628800"
+
+
+def _get(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        _command("get", *arguments),
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_sigterm_drains_and_ends_well(folder: Path) -> None:
+    config = folder / "node.toml"
+    config.write_text('store = ["memory:"]\n')
+    with started(folder, config) as node:
+        assert httpx.get(node.url + "/~meta@1.0/build/node").text == "hyperbeam-trio"
+        node.process.terminate()
+        assert node.process.wait(timeout=20) == 0
