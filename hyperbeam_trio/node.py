@@ -13,7 +13,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Any
 
 import trio
@@ -28,6 +28,7 @@ from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.device import Device, DeviceTable
 from hyperbeam_trio.errors import BadRequest, single_cause
 from hyperbeam_trio.hooks import Hooks
+from hyperbeam_trio.http.client import ClientSettings, HttpClient
 from hyperbeam_trio.message import Link, Message, Value, to_value
 from hyperbeam_trio.path import parse, parse_request
 from hyperbeam_trio.resolver import Resolver
@@ -47,8 +48,9 @@ class Node:
 
     `config`, `store`, `cache`, `wallet`, `devices`, `resolver`, `hooks`, `names`, `timestamps`;
     `schedulers`, one task a process; `services`, what devices keep running; `workers`, the nursery
-    of shared computations; `crypto_limiter`, for what holds a core in a thread; `history`, requests
-    that changed the configuration; `urls`, where it is served.
+    of shared computations; `http_client`, which asks other servers; `crypto_limiter`, for what
+    holds a core in a thread; `history`, requests that changed the configuration; `urls`, where it
+    is served.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Node:
         timestamps: TimestampService,
         schedulers: TaskRegistry,
         workers: trio.Nursery,
+        http_client: HttpClient,
         devices: Mapping[str, type[Device]] | None = None,
     ) -> None:
         self.store = store
@@ -70,6 +73,7 @@ class Node:
         self.schedulers = schedulers
         self.services = TaskRegistry(workers, "service")
         self.workers = workers
+        self.http_client = http_client
         self.history: deque[Message] = deque(maxlen=HISTORY_LIMIT)
         self.crypto_limiter = trio.CapacityLimiter(os.cpu_count() or 1)
         self.urls: Sequence[str] = ()
@@ -83,6 +87,7 @@ class Node:
         self.cache_control = directives_of(to_value(config.cache_control))
         extra = config.http_extra_opts.get("cache-control")
         self.http_cache_control = directives_of(to_value(extra))
+        self.http_client.configure(ClientSettings.of(config))
 
     def reconfigure(self, changes: Mapping[str, object]) -> None:
         """Change options of the running node; `ConfigError` leaves everything as it was.
@@ -204,6 +209,7 @@ async def _running(
         if wallet is None:
             path = str(config.priv_key_location)
             wallet = await trio.to_thread.run_sync(load_or_create, path, config.identity)
+        client = stack.enter_context(closing(HttpClient(ClientSettings.of(config))))
         names = NameService()
         timestamps = TimestampService(config)
         await stack.enter_async_context(_layer("store", store.serve))
@@ -212,5 +218,5 @@ async def _running(
         schedulers = await stack.enter_async_context(_layer("scheduler registry"))
         workers = await stack.enter_async_context(_layer("workers"))
         registry = TaskRegistry(schedulers, "scheduler")
-        node = Node(config, store, wallet, names, timestamps, registry, workers, devices)
+        node = Node(config, store, wallet, names, timestamps, registry, workers, client, devices)
         yield node

@@ -1,4 +1,4 @@
-"""A request to another server, checked and as bytes, and where a redirection takes it (RFC 9110)."""
+"""A request to another server, checked and as bytes, and what a redirection makes of it."""
 
 from __future__ import annotations
 
