@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 import trio
 
@@ -118,38 +118,41 @@ class _Walk:
         self._reads = 0
 
     async def whole(self, value: Value, depth: int) -> Value:
-        """`value` with everything below it loaded."""
+        """`value` with everything below it loaded.
+
+        Two frames a level, so that the deepest allowed fits Python's stack.
+        """
         if depth > MAX_NESTING:
             raise _too_deep()
-        kind = type(value)
-        if kind is Link:
-            return await self._linked(cast(Link, value), depth)
-        if kind is Message:
-            return await self._message(cast(Message, value), depth)
-        if kind is list:
-            return [await self.whole(item, depth + 1) for item in cast("list[Value]", value)]
+        if type(value) is not Link:
+            return await self._inside(value, depth)
+        id = value.id
+        if id not in self._done:
+            self._done[id] = await self._inside(await self._content(value), depth)
+        return self._done[id]
+
+    async def _inside(self, value: Value, depth: int) -> Value:
+        if type(value) is Message:
+            loaded: dict[str, Value] = {}
+            for key, item in value._items.items():
+                if type(item) in _DEEP:
+                    loaded[key] = await self.whole(item, depth + 1)
+            return _reloaded(value, {**value._items, **loaded}) if loaded else value
+        if type(value) is list:
+            items = []
+            for item in value:
+                items.append(await self.whole(item, depth + 1) if type(item) in _DEEP else item)
+            return items
         return value
 
-    async def _message(self, message: Message, depth: int) -> Message:
-        items = message._items
-        loaded = {
-            key: await self.whole(value, depth + 1)
-            for key, value in items.items()
-            if type(value) in _DEEP
-        }
-        return _reloaded(message, {**items, **loaded}) if loaded else message
-
-    async def _linked(self, link: Link, depth: int) -> Value:
-        id = link.id
-        if id not in self._done:
-            content = self._contents.get(id)
-            if content is None:
-                content = await self._load(link)
-                self._reads += 1
-                if self._reads % READS_IN_A_ROW == 0:
-                    await trio.lowlevel.checkpoint()
-            self._done[id] = await self.whole(content, depth)
-        return self._done[id]
+    async def _content(self, link: Link) -> Value:
+        content = self._contents.get(link.id)
+        if content is None:
+            content = await self._load(link)
+            self._reads += 1
+            if self._reads % READS_IN_A_ROW == 0:
+                await trio.lowlevel.checkpoint()
+        return content
 
 
 _DEEP = frozenset({Link, Message, list})

@@ -24,8 +24,8 @@ BLOB_BYTES: Final = 4096
 HASH_INLINE_BYTES: Final = 512 * 1024
 """Binaries over this size are not hashed in the event loop (spec/09 §3)."""
 
-# No part of any id, so two messages of one id could differ in them (spec/02 §7).
 _SCALARS = frozenset({int, float, bool, Atom, type(None)})
+# No part of any id, so two messages of one id could differ in them (spec/02 §7).
 _NOT_STORED = frozenset({"commitments", "unsigned_id", "content-digest"})
 
 
@@ -131,7 +131,10 @@ class Staging:
         for key, value in items.items():
             if key.startswith("priv") or key in _NOT_STORED:
                 continue
-            if type(value) not in _SCALARS and (type(value) is not bytes or len(value) > 64):
+            if type(value) is Message:
+                # Not through `part`: two frames a level, so that 256 levels fit Python's stack.
+                value = Link(self._message(value, depth + 1)[1])
+            elif type(value) not in _SCALARS and (type(value) is not bytes or len(value) > 64):
                 value = self.part(value, depth)
             stored[key] = value
         return stored
