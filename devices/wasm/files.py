@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hyperbeam_trio.errors import BadRequest
+
 STANDARD_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 FIRST_FREE = 3
+MAX_DIGITS = 18
 MAX_TOTAL_BYTES = 64 << 20
 MAX_DESCRIPTORS = 1024
 MAX_FILES = 4096
@@ -45,12 +48,12 @@ class FileTable:
     ) -> FileTable:
         """From the state's form: `{"1": {"filename": .., "offset": ..}}` and nested directories.
 
-        File names and contents may be text or bytes.
+        File names, offsets and contents may be text or bytes. Raises `BadRequest` for a descriptor
+        that has no number, file name or offset.
         """
         table = cls({}, {})
         for number, descriptor in descriptors.items():
-            name = _as_bytes(descriptor["filename"]).decode()
-            table.fds[int(number)] = Descriptor(name, int(str(descriptor.get("offset", 0))))
+            table.fds[_as_offset(number, number)] = _as_descriptor(number, descriptor)
         _collect(table.files, "", vfs)
         return table
 
@@ -126,6 +129,20 @@ def _collect(files: dict[str, bytearray], prefix: str, tree: Mapping[str, object
             _collect(files, path, value)
         else:
             files[path] = bytearray(_as_bytes(value))
+
+
+def _as_descriptor(number: str, descriptor: Mapping[str, object]) -> Descriptor:
+    name = _as_bytes(descriptor.get("filename", b"")).decode(errors="replace")
+    if not name:
+        raise BadRequest(f"File descriptor {number} has no filename.")
+    return Descriptor(name, _as_offset(number, descriptor.get("offset", 0)))
+
+
+def _as_offset(number: str, value: object) -> int:
+    digits = _as_bytes(value)
+    if not digits.isdigit() or len(digits) > MAX_DIGITS:
+        raise BadRequest(f"File descriptor {number}: {value!r:.40} is not a number of bytes.")
+    return int(digits)
 
 
 def _as_bytes(value: object) -> bytes:
