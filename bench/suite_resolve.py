@@ -33,8 +33,6 @@ async def _run(seconds: float) -> list[Result]:
         return [
             await rate_async("resolve.one_key", lambda: resolve(one, "b", context), seconds),
             await rate_async("resolve.deep3", lambda: resolve(deep, "a/b/c", context), seconds),
-            await rate_async(
-                "resolve.stack5", lambda: resolve(stack, append, context), seconds
-            ),
+            await rate_async("resolve.stack5", lambda: resolve(stack, append, context), seconds),
             rate("path.parse", lambda: read_path(PROCESS_PATH), seconds),
         ]

@@ -40,7 +40,7 @@ def command(
         flags["store"] = list(store)
     config = NodeConfig.from_sources(files, os.environ, flags)
     logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
+        level=logging.DEBUG if verbose else config.log_level.upper(),
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
     trio.run(_serve, config)

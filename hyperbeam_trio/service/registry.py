@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from hyperbeam_trio.errors import Busy, NodeError
+from hyperbeam_trio.errors import Busy, NodeError, single_cause
 
 log = logging.getLogger("hyperbeam_trio.service")
 
@@ -74,7 +74,7 @@ class TaskRegistry:
                 await self._serve(service, entry)
         except Exception as error:
             log.error("%s %s failed: %s", self._what, name, error, exc_info=error)
-            entry.error = _leaf(error)
+            entry.error = cause if isinstance(cause := single_cause(error), Exception) else error
         finally:
             if not entry.ready.is_set() and entry.error is None:
                 entry.error = NodeError(f"The {self._what} {name} stopped before it was ready.")
@@ -85,9 +85,3 @@ class TaskRegistry:
         async with trio.open_nursery() as nursery:
             entry.handle = await nursery.start(service)
             entry.ready.set()
-
-
-def _leaf(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

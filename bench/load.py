@@ -1,0 +1,191 @@
+"""A server in a process of its own and clients that keep it busy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import trio
+
+from bench.timing import Result, summary
+from hyperbeam_trio.codec.commit import commit_signed
+from hyperbeam_trio.codec.httpsig import encode
+from hyperbeam_trio.codec.ids import unsigned_id
+from hyperbeam_trio.crypto.key_file import generate_wallet, load_wallet, save_wallet
+from hyperbeam_trio.crypto.wallet import Wallet
+from hyperbeam_trio.message import Message
+
+ROUNDS = 5
+
+
+class Load:
+    """One server process, its address, and rates of requests to it."""
+
+    def __init__(
+        self, process: subprocess.Popen[str], port: int, folder: Path, begun: float
+    ) -> None:
+        self.process = process
+        self.port = port
+        self.folder = folder
+        self.begun = begun
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_node(cls, *options: str, identity: str = "ed25519") -> Iterator[Load]:
+        """A node on an LMDB store in a temporary folder, started as a user would."""
+        with tempfile.TemporaryDirectory() as folder:
+            save_wallet(generate_wallet(identity), Path(folder) / "hyperbeam-key.json")
+            command = [sys.executable, "-m", "hyperbeam_trio", "start", "--port", "0"]
+            command += ["--option", "log-level=warning"]
+            for option in options:
+                command += ["--option", option]
+            with _running(command, Path(folder)) as load:
+                yield load
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_script(cls, *arguments: str) -> Iterator[Load]:
+        """A Python module that prints `url: http://host:port/` when it is ready."""
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _running([sys.executable, "-m", *arguments], Path(folder)) as load,
+        ):
+            yield load
+
+    def put(self, message: Message) -> str:
+        """Upload a message as the node's operator; its id."""
+        wallet = load_wallet(self.folder / "hyperbeam-key.json")
+        id, head, body = trio.run(_upload, message, wallet)
+        answer = exchange(self.port, head + body)
+        if b" 200 " not in answer.split(b"\r\n", 1)[0]:
+            raise RuntimeError(f"The upload was refused: {answer[:400]!r}")
+        return id
+
+    def rate(
+        self,
+        name: str,
+        target: str,
+        seconds: float,
+        *,
+        connections: int = 16,
+        headers: Mapping[str, str] | None = None,
+        note: str = "",
+    ) -> Result:
+        """Answers a second of the server's CPU time, with `connections` kept busy."""
+        request = get_request(target, headers or {})
+        exchange(self.port, request)
+        values = [self._round(request, connections, seconds / ROUNDS) for _ in range(ROUNDS)]
+        return summary(name, values, "/s", note=note)
+
+    def _round(self, request: bytes, connections: int, seconds: float) -> float:
+        before = cpu_seconds(self.process.pid)
+        answers = drive(self.port, request, connections, seconds)
+        return answers / max(cpu_seconds(self.process.pid) - before, 1e-6)
+
+    def resident(self) -> float:
+        """Resident memory of the server in MB."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError("The server's memory is not known on this system.")
+
+
+@contextlib.contextmanager
+def _running(command: list[str], folder: Path) -> Iterator[Load]:
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        if not first.startswith("url:"):
+            raise RuntimeError(f"{' '.join(command)} did not start: {first!r}")
+        yield Load(process, int(first.rstrip().rstrip("/").rpartition(":")[2]), folder, begun)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+async def _upload(message: Message, wallet: Wallet) -> tuple[str, bytes, bytes]:
+    request = Message({"path": "/~cache@1.0/write", "method": "POST", "body": message})
+    limiter = trio.CapacityLimiter(1)
+    signed = await commit_signed(request, wallet, limiter=limiter, bundle=True)
+    encoded = encode(signed, bundle=True)
+    lines = [b"POST /~cache@1.0/write HTTP/1.1", b"host: bench"]
+    lines += [name.encode() + b": " + value for name, value in encoded.headers]
+    body = encoded.body or b""
+    lines.append(b"content-length: %d" % len(body))
+    return unsigned_id(message), b"\r\n".join(lines) + b"\r\n\r\n", body
+
+
+def get_request(target: str, headers: Mapping[str, str]) -> bytes:
+    """The bytes of a GET on a connection that stays open."""
+    lines = [f"GET {target} HTTP/1.1", "host: bench"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def exchange(port: int, request: bytes) -> bytes:
+    """One request on a connection of its own; the whole answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(request)
+        answer = b""
+        while _answer_length(answer) is None or len(answer) < (_answer_length(answer) or 0):
+            part = connection.recv(65536)
+            if not part:
+                break
+            answer += part
+        return answer
+
+
+def _answer_length(data: bytes) -> int | None:
+    head, end, _ = data.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return len(head) + 4 + int(line.partition(b":")[2])
+    return len(head) + 4
+
+
+def drive(port: int, request: bytes, connections: int, seconds: float) -> int:
+    """Keep `connections` busy with one request after another; the answers that came."""
+    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
+    chooser = selectors.DefaultSelector()
+    pending: dict[socket.socket, int] = {}
+    length = len(exchange(port, request))
+    for connection in sockets:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        chooser.register(connection, selectors.EVENT_READ)
+        connection.sendall(request)
+        pending[connection] = length
+    answers, until = 0, time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        for entry, _ in chooser.select(0.1):
+            connection = entry.fileobj
+            assert isinstance(connection, socket.socket)
+            pending[connection] -= len(connection.recv(262144))
+            if pending[connection] <= 0:
+                answers += 1
+                pending[connection] = length
+                connection.sendall(request)
+    for connection in sockets:
+        connection.close()
+    return answers
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and its threads so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

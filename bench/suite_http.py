@@ -1,0 +1,52 @@
+"""Stored results over HTTP, against an empty application behind the same door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import wasmtime
+
+from bench.load import Load, drive, get_request
+from bench.timing import Result, summary
+from hyperbeam_trio.message import Message
+
+FAC = bytes(wasmtime.wat2wasm((Path(__file__).parent / "modules" / "fac.wat").read_bytes()))
+
+
+def run(quick: bool) -> list[Result]:
+    """http.get_stored_ratio and what it is made of; http.rss_growth_100k."""
+    seconds = 2.0 if quick else 6.0
+    results: list[Result] = []
+    rates: dict[str, float] = {}
+    for door in ("hypercorn", "trio"):
+        with (
+            Load.of_script("bench.empty_asgi", door) as empty,
+            Load.of_node(f"http-server={door}") as node,
+        ):
+            target = _stored(node)
+            floor = empty.rate(f"http.empty_{door}", "/", seconds)
+            stored = node.rate(f"http.get_stored_{door}", target, seconds, note="signed, kept")
+            results += [floor, stored]
+            rates[door] = stored.value / floor.value
+    note = "share of an empty application behind hypercorn"
+    results.append(summary("http.get_stored_ratio", [rates["hypercorn"]], "", note=note))
+    results.append(_growth(20_000 if quick else 100_000))
+    return results
+
+
+def _stored(load: Load) -> str:
+    image = load.put(Message(body=FAC))
+    return f"/{image}~wasm-64@1.0/init/compute&function=fac&parameters+list=10/results/output/1"
+
+
+def _growth(requests: int) -> Result:
+    """Resident memory after many requests above that after the first thousand."""
+    with Load.of_node() as load:
+        target = get_request(_stored(load), {})
+        done = drive(load.port, target, 16, 0.5)
+        before = load.resident()
+        while done < requests:
+            done += drive(load.port, target, 16, 1.0)
+        grown = load.resident() - before
+    note = f"{done} requests"
+    return summary("http.rss_growth_100k", [grown], "MB", "lower", note)
