@@ -53,6 +53,7 @@ class Connection:
         self._line = Line(stream, held, self._limits, house.watch)
         self._peer = peer
         self._scheme = scheme
+        self._fresh = True
         self._reply: Reply | None = None
 
     def close_idle(self) -> None:
@@ -79,6 +80,7 @@ class Connection:
                 self._line.begin_work()
                 if not data or not await self._serve_request(data):
                     return
+                self._reply = None
         except Refused as refused:
             await self._say_last(refused.response)
 
@@ -96,8 +98,9 @@ class Connection:
         return more
 
     async def _serve_request(self, data: bytes) -> bool:
-        if data == PREFACE and self._reply is None:
+        if data == PREFACE and self._fresh:
             return await self._hand_over(data)
+        self._fresh = False
         head = parse_head(data, self._limits)
         if head.upgrade == b"websocket" and head.method == "GET":
             return await self._hand_over(data)

@@ -167,6 +167,10 @@ class HeadBuffer:
         """The head and what came after it, once there is all of it; raises `Refused`."""
         seen = len(self._data)
         self._data += piece
+        if self._data[:1] == b"\r":
+            seen = 0
+            while self._data.startswith(b"\r\n"):
+                del self._data[:2]
         if not seen:
             self._begin()
         self._check(seen)
@@ -179,8 +183,6 @@ class HeadBuffer:
         return bytes(self._data[:end]), bytes(self._data[end:])
 
     def _begin(self) -> None:
-        while self._data.startswith(b"\r\n"):
-            del self._data[:2]
         if self._data and b"\r" not in self._data and not _match_line_start(self._data):
             raise bad("The request line is malformed.")
 
