@@ -77,7 +77,7 @@ class Resolver:
         if isinstance(request, str):
             request = Message.of({"path": request.encode()})
         parts = path_parts(request)
-        if len(parts) == 1:
+        if len(parts) < 2:
             return await self.step(base, request, context)
         for part in parts:
             step = Message.of({**request, "path": part.encode()})
