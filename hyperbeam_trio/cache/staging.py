@@ -11,7 +11,7 @@ from typing import Final
 
 from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, escape
 from hyperbeam_trio.cache.record import encode
-from hyperbeam_trio.codec.ids import fresh_id, link_id
+from hyperbeam_trio.codec.ids import fresh_id, is_unsigned, link_id
 from hyperbeam_trio.codec.scalars import MAX_NESTING
 from hyperbeam_trio.codec.structured import from_tabm, to_tabm
 from hyperbeam_trio.commitment import Commitment
@@ -207,7 +207,8 @@ class Staging:
             self._commitment(id, commitment, message)
             self._vouch(commitment.id, id, [commitment], message, depth)
         signed = [c for c in commitments if c.committer is not None]
-        self._vouch(link_id(message), id, signed or commitments, message, depth)
+        named = signed or [c for c in commitments if is_unsigned(c)]
+        self._vouch(link_id(message), id, named, message, depth)
 
     def _vouch(
         self, alias: str, id: str, commitments: list[Commitment], message: Message, depth: int

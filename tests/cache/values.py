@@ -14,7 +14,7 @@ keys = st.text(min_size=1, max_size=12).filter(
         and key not in _NOT_STORED
         and not key.endswith("+link")
         and key.isprintable()
-        and not set(key) & {'"', "\\"}
+        and not set(key) & set('/"\\')
     )
 )
 """Keys that the wire can name, so that messages of them have ids."""
