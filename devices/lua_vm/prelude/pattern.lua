@@ -71,29 +71,30 @@ local function count_choices(p, at)
   return repeats, options
 end
 
--- `{power, factor}`: a match over n bytes takes at most n^power * factor steps.
-local function plan_of(p)
-  local plan = plans[p]
+-- `{power, factor}`: a match over n bytes takes at most n^power * factor steps. `literal`: a "^" at
+-- the start is an ordinary character, as `gmatch` has it.
+local function plan_of(p, literal)
+  local anchored = sub(p, 1, 1) == "^"
+  local key = anchored and literal and "literal " .. p or p
+  local plan = plans[key]
   if not plan then
-    local anchored = sub(p, 1, 1) == "^"
+    anchored = anchored and not literal
     local repeats, options = count_choices(p, anchored and 2 or 1)
     plan = {
       power = repeats + (anchored and 0 or 1), factor = 2.0 ^ options * (#p + 1),
       limit = repeats + options > 0 and DEAR or LITERAL, plain = not find(p, SPECIALS),
     }
-    plans[p] = plan
+    plans[key] = plan
   end
   return plan
 end
 
 -- How to run `p` over `s`: nil natively, 1 natively with a look at the clock, 2 in Lua.
-local function judge(s, p, anchor_is_literal)
+local function judge(s, p, literal)
   if type(s) ~= "string" or type(p) ~= "string" then return nil end
   if #s > longest then error("subject string too long", 0) end
-  local plan = plan_of(p)
-  local power = plan.power
-  if anchor_is_literal and sub(p, 1, 1) == "^" then power = power + 1 end
-  local steps = (#s + 1.0) ^ power * plan.factor
+  local plan = plan_of(p, literal)
+  local steps = (#s + 1.0) ^ plan.power * plan.factor
   if steps <= CHEAP then return nil end
   return steps <= plan.limit and 1 or 2
 end
@@ -313,7 +314,8 @@ function strings.find(s, p, init, plain)
   local from, anchored = start_of(s, init), sub(p, 1, 1) == "^"
   if from > #s + 1 then return nil end
   local i, stop, m = search(s, p, from, anchored)
-  if i then return i, stop - 1, captures(m, i, stop, false) end
+  if not i then return nil end
+  return i, stop - 1, captures(m, i, stop, false)
 end
 
 function strings.match(s, p, init)
@@ -323,7 +325,8 @@ function strings.match(s, p, init)
   local from = start_of(s, init)
   if from > #s + 1 then return nil end
   local i, stop, m = search(s, p, from, sub(p, 1, 1) == "^")
-  if i then return captures(m, i, stop, true) end
+  if not i then return nil end
+  return captures(m, i, stop, true)
 end
 
 function strings.gmatch(s, p)

@@ -91,7 +91,7 @@ local function label_of(key)
   local kind = type(key)
   if kind == "string" then return "." .. key end
   if kind == "number" then return "[" .. key .. "]" end
-  return "[" .. kind .. "]"
+  return key ~= nil and "[" .. kind .. "]" or ""
 end
 
 local HEIGHT = 20 -- how much of a path to an object is shown
@@ -99,7 +99,7 @@ local HEIGHT = 20 -- how much of a path to an object is shown
 local function refuse(what, key)
   local path, id = {label_of(key)}, current
   while id and #path < HEIGHT do
-    path[#path + 1] = labels[id] ~= nil and label_of(labels[id]) or nil
+    path[#path + 1] = label_of(labels[id])
     id = parents[id]
   end
   local forward = {}

@@ -18,7 +18,8 @@ RUNAWAYS = {
     "pcall": "while true do pcall(function() while true do end end) end",
     "recursion in pcall": "local function f() pcall(f) end while true do pcall(f) end",
     "pcall at the end of the stack": "local function spin() while true do end end"
-    " local function deep(n) if n > 0 then return 1 + deep(n - 1) end while true do pcall(spin) end end"
+    " local function deep(n) if n > 0 then return 1 + deep(n - 1) end"
+    " while true do pcall(spin) end end"
     " while true do for n = 100, 200000, 7 do pcall(deep, n) end end",
     "xpcall at the end of the stack": "local function f() xpcall(f, function() while true do end"
     " end) f() end while true do pcall(f) end",
