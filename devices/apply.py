@@ -81,8 +81,11 @@ async def _find(
     prefix, colon, rest = path.partition(":")
     chosen = {"base": base or source, "request": request, "req": request}.get(prefix)
     if colon and chosen is not None:
-        return await context.get(chosen, rest)
-    for message in (request.without("path"), source, base):
-        if message is not None and (found := await context.get(message, path)) is not None:
+        return await context.get(chosen.without("device", "path"), rest)
+    for message in (request, source, base):
+        if message is None:
+            continue
+        found = await context.get(message.without("device", "path"), path)
+        if found is not None:
             return found
     return None
