@@ -38,21 +38,21 @@ class ChunkDecoder:
 
     def _size(self) -> bool:
         end = self._data.find(b"\r\n", self._at, self._at + SIZE_LINE_BYTES)
-        line = self._data[self._at : end] if end >= 0 else self._data[self._at :].rstrip(b"\r")
-        size = _match_size(line)
-        if size is None and (end >= 0 or not self._may_become_size(line)):
-            raise BadRequest("The body has a malformed chunk size.")
-        if size is None or end < 0:
+        if end < 0:
+            self._check_partial_size(self._data[self._at :])
             return False
+        size = _match_size(self._data, self._at, end)
+        if size is None:
+            raise BadRequest("The body has a malformed chunk size.")
         self._at = end + 2
         self._left = int(size[1], 16)
         self._step = self._content if self._left else self._trailers
         return True
 
-    def _may_become_size(self, line: bytes) -> bool:
-        return not line or (
-            len(line) < SIZE_LINE_BYTES and _match_size(line.rstrip(b" \t")) is not None
-        )
+    def _check_partial_size(self, line: bytes) -> None:
+        begun = line.rstrip(b"\r").rstrip(b" \t")
+        if begun and (len(line) >= SIZE_LINE_BYTES or not _match_size(begun)):
+            raise BadRequest("The body has a malformed chunk size.")
 
     def _content(self) -> bool:
         part = self._data[self._at : self._at + self._left]

@@ -173,24 +173,24 @@ class HeadBuffer:
                 del self._data[:2]
         if not seen:
             self._begin()
-        self._check(seen)
-        end = self._data.find(HEAD_END, max(0, seen - 3))
-        if len(self._data) > self._limit and not 0 <= end <= self._limit:
+        found = self._data.find(HEAD_END, max(0, seen - 3))
+        end = found + len(HEAD_END) if found >= 0 else len(self._data)
+        self._check(seen, end)
+        if end > self._limit:
             raise self._too_long()
-        if end < 0:
+        if found < 0:
             return None
-        end += len(HEAD_END)
         return bytes(self._data[:end]), bytes(self._data[end:])
 
     def _begin(self) -> None:
         if self._data and b"\r" not in self._data and not _match_line_start(self._data):
             raise bad("The request line is malformed.")
 
-    def _check(self, seen: int) -> None:
+    def _check(self, seen: int, end: int) -> None:
         start = max(0, seen - 1)
-        if _find_bare(self._data, start) is not None:
+        if _find_bare(self._data, start, end) is not None:
             raise bad("The request has a bare CR, a bare LF or a zero byte in its head.")
-        if self._in_line and self._data.find(b"\r\n", start) >= 0:
+        if self._in_line and self._data.find(b"\r\n", start, end) >= 0:
             self._in_line = False
             if not self._data.startswith(PREFACE[:16]) and _match_line(self._data) is None:
                 raise bad("The request line is malformed.")
