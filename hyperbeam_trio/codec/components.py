@@ -115,8 +115,7 @@ def committed_keys(layout: Layout, keys: Sequence[str]) -> tuple[str, ...]:
     """
     by_name = {wire_name(key + suffix): key for key in keys for suffix in ("", _LINK)}
     names = [name for name, _ in layout.components()]
-    direct = {by_name[name] for name in names if name in by_name}
-    inside = [key for key in keys if key not in direct]
+    inside = [key for key in keys if wire_name(key) in layout.inside]
     return _keys(names, inside, by_name, layout.is_multipart)
 
 
@@ -129,7 +128,9 @@ def keys_of_components(
     `content-type` is the transport's.
     """
     plain = [name.removeprefix("@") for name in names]
-    by_name = {name: name.removesuffix(_LINK) for name in plain if name in present}
+    # A key that looks like a percent form, and is none, is found under its own name.
+    keys = ((name, name.removesuffix(_LINK)) for name in plain)
+    by_name = {name: key for name, key in keys if name in present or key in present}
     return _keys(plain, inside, by_name, multipart)
 
 

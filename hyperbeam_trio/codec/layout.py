@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,12 +19,13 @@ ID_LENGTHS: Final = frozenset({32, 42, 43})
 
 _TRANSPORT: Final = frozenset({"commitments", "signature", "signature-input"})
 _UNSAFE_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|\A[ \t]|[ \t]\Z")
-_SAFE_NAME: Final = re.compile(r"[a-z0-9!#$&'*+.^_`|~-]+")
+_SAFE_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_SAFE_CHARACTER: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Headers by name, and the body.
+    """Headers by name, the body, and the names of the members inside of it.
 
     `body` is `None` where there is no body member, and empty where there is an empty one;
     `content-digest` is not among the headers, see `components`.
@@ -32,6 +33,7 @@ class Layout:
 
     headers: dict[str, bytes]
     body: bytes | None
+    inside: Collection[str]
 
     @property
     def is_multipart(self) -> bool:
@@ -60,7 +62,7 @@ def lay_out(tabm: Mapping[str, bytes | Tabm], *, safe: bool = False) -> Layout:
     for key, value in tabm.items():
         if key in _TRANSPORT or is_private(key):
             continue
-        name = wire_name(key)
+        name = _unmistakable(key) if safe else wire_name(key)
         if isinstance(value, dict) or len(value) > LINE_BYTES or key in ("body", inline):
             inside[name] = value
         elif safe:
@@ -73,6 +75,12 @@ def lay_out(tabm: Mapping[str, bytes | Tabm], *, safe: bool = False) -> Layout:
 def wire_name(key: str) -> str:
     """The name of a key at the top level: its percent form if it is as long as an id."""
     return escape_key(key) if len(key.encode()) in ID_LENGTHS else key
+
+
+def _unmistakable(key: str) -> str:
+    """As `wire_name`, but for keys that look like a percent form and are none."""
+    name = wire_name(key)
+    return name.replace("%", "%25") if name == key else name
 
 
 def inline_key(tabm: Mapping[str, bytes | Tabm]) -> tuple[str, dict[str, bytes]]:
@@ -97,11 +105,11 @@ def _place_safely(
 
 
 def escape_name(name: str) -> str:
-    """A key as a header name that HTTP can carry; readers undo the percent form."""
+    """A name that HTTP can carry, for one that may have percent forms; readers undo them."""
     if not name:
         raise BadRequest("An empty key can't be a header.")
     return "".join(
-        part if _SAFE_NAME.fullmatch(part) else "".join(f"%{byte:02x}" for byte in part.encode())
+        part if _SAFE_CHARACTER.fullmatch(part) else "".join(f"%{b:02x}" for b in part.encode())
         for part in name
     )
 
@@ -110,13 +118,13 @@ def _with_body(
     headers: dict[str, bytes], inside: dict[str, bytes | Tabm], inline: str, safe: bool
 ) -> Layout:
     if not inside:
-        return Layout(headers, None)
+        return Layout(headers, None, ())
     parts = group(inside)
     only = parts.get(inline)
     if len(parts) == 1 and isinstance(only, bytes):
-        return Layout(headers, only)
+        return Layout(headers, only, inside)
     if safe and "content-type" in headers:
         parts["content-type"] = headers["content-type"]
     body, boundary = write_body(parts, inline)
     headers["content-type"] = f'multipart/form-data; boundary="{boundary}"'.encode()
-    return Layout(headers, body)
+    return Layout(headers, body, inside)

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from hyperbeam_trio.codec.components import keys_of_components
+from hyperbeam_trio.codec.multipart import LINE_BYTES
 from hyperbeam_trio.codec.signature_fields import read_commitment
 from hyperbeam_trio.codec.structured_fields import parameter, unescape_key
 from hyperbeam_trio.codec.tabm import Tabm
@@ -63,7 +64,8 @@ class Received:
     ) -> Commitment:
         names = [name.removeprefix("@") for name in given.components]
         inside = self.inside if self._binds_body(names) else ()
-        committed = keys_of_components(names, inside, self.tabm, multipart=self._is_multipart)
+        transport = self._is_multipart and not self._is_own_type(given)
+        committed = keys_of_components(names, inside, self.tabm, multipart=transport)
         if "ao-ids" in committed:
             committed = tuple(key for key in committed if key != "ao-ids") + self.ids
         if "ao-types" in committed:
@@ -80,6 +82,17 @@ class Received:
         return tuple(
             key for key in message if key not in self.tabm and f"{key}+link" not in self.tabm
         )
+
+    def _is_own_type(self, given: SignatureInput) -> bool:
+        """Whether a signed `content-type` is a key, which travels as a part beside the others.
+
+        It is what was signed if all else that has to be in a body now was a link at that time.
+        """
+        if "content-type" not in self.inside or given.parameters.get("bundle") == "true":
+            return False
+        values = {key: self.tabm[key] for key in self.inside if key != "content-type"}
+        binaries = {key: value for key, value in values.items() if isinstance(value, bytes)}
+        return all(key == self.inline or len(v) <= LINE_BYTES for key, v in binaries.items())
 
     @property
     def _is_multipart(self) -> bool:
