@@ -126,7 +126,15 @@ def with_metadata(message: Message, request: HttpRequest) -> Message:
         values = {key: value for key, value in values.items() if key not in message}
     if not message.signers and message.get("body") == b"":
         message = message.without("body")
-    return message.set_values(values)
+    return _beside(message, values)
+
+
+def _beside(message: Message, values: dict[str, Value]) -> Message:
+    """The message with `values`; what is only added changes nothing of what was signed."""
+    result = message.set_values(values)
+    if any(key in message for key in values):
+        return result
+    return result.with_commitments(message.commitments.values())
 
 
 def _wish(message: Message, request: HttpRequest, name: bytes, fallback: Value) -> Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyperbeam_trio.commitments import without_but_committed
 from hyperbeam_trio.errors import STATUS_NAMES, HyperbeamError, KeyNotFound
 from hyperbeam_trio.http.exchange import Header, HttpResponse
 from hyperbeam_trio.http.negotiation import Negotiator
@@ -69,6 +70,9 @@ def with_status(answer: Message, default: int) -> tuple[Message, int]:
     committed = any("status" in c.committed for c in answer.commitments.values())
     if committed and own is not None:
         return answer, status
+    if answer.signers:
+        # A key beside what others signed would change the types that they signed.
+        return without_but_committed(answer, ["status"]), status
     return answer.set_values({"status": status}), status
 
 
