@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 MAX_KEY_BYTES = 400
 MAX_VALUE_BYTES = 1 << 30
+CONTENT_PREFIX = "data/"
+"""Keys below it hold bytes under their hash, which refer to nothing (spec/04 §4)."""
 ENTRY_POINTS = "hyperbeam_trio.stores"
 
 TIER_OPTIONS = frozenset({"access", "write", "fill", "deadline"})
@@ -83,7 +85,7 @@ class Store(ABC):
         """Write all of `items` or none, durably: on return they survive a crash and a power cut.
 
         Readers never see a later item of the mapping without the earlier ones, so content comes
-        before the names that point at it.
+        before the names that point at it. Neighbours below `CONTENT_PREFIX` have no order.
         """
 
     @abstractmethod
@@ -101,7 +103,7 @@ class Store(ABC):
 
     @abstractmethod
     async def delete(self, keys: Sequence[str]) -> None:
-        """Remove `keys`, durably, in their order; absent keys are no error."""
+        """Remove `keys`, durably; absent keys are no error. Not all at once, in some stores."""
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Background work while the store is open; its owner starts it in a nursery of its own.

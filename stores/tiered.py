@@ -12,8 +12,7 @@ repaired.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from heapq import merge
 from itertools import groupby
 from typing import Self, TypeVar
@@ -23,6 +22,7 @@ import trio
 from hyperbeam_trio.errors import ConfigError, CorruptData, HyperbeamError, StoreError
 from hyperbeam_trio.store import Store, StoreSpec, check_key
 from hyperbeam_trio.store_options import StoreOptions
+from hyperbeam_trio.stores.in_flight import InFlight
 from hyperbeam_trio.stores.tier import TROUBLES, Tier
 from hyperbeam_trio.stores.writeback import HIDDEN, WriteBack
 
@@ -52,9 +52,7 @@ class TieredStore(Store):
         self.writable = bool(self._through)
         self.durable = self._queue is not None
         self.faults: dict[str, int] = {}
-        self._closed = False
-        self._changes = 0
-        self._changed = trio.Event()
+        self._in_flight = InFlight("tiered")
 
     def _write_backs(self) -> Sequence[WriteBack]:
         targets = [tier for tier in self.tiers if tier.writes and tier.back]
@@ -112,7 +110,7 @@ class TieredStore(Store):
         return value
 
     async def get_current(self, key: str) -> bytes | None:
-        self._check_open()
+        self._in_flight.check_open()
         return await self._authority.call(lambda store: store.get_current(key))
 
     async def view(self, key: str, use: Callable[[memoryview], T]) -> T | None:
@@ -130,7 +128,7 @@ class TieredStore(Store):
     async def list(
         self, prefix: str = "", *, after: str = "", limit: int | None = None
     ) -> Sequence[str]:
-        self._check_open()
+        self._in_flight.check_open()
         found: Keys = []
         while True:
             page = await self._list_page(prefix, after, limit)
@@ -148,7 +146,7 @@ class TieredStore(Store):
         return [key for key, _ in groupby(merge(*pages))][:limit]
 
     async def _search(self, key: str) -> bytes | None:
-        self._check_open()
+        self._in_flight.check_open()
         check_key(key)
         faults: Faults = []
         for place, tier in enumerate(self._readers):
@@ -202,7 +200,7 @@ class TieredStore(Store):
         self._check_writable()
         for key in items:
             check_key(key)
-        with self._changing():
+        with self._in_flight:
             await self._put(self._authority, items)
             with trio.CancelScope(shield=True):
                 await self._put_nearer(items)
@@ -210,7 +208,7 @@ class TieredStore(Store):
     async def create(self, key: str, value: bytes) -> bool:
         self._check_writable()
         check_key(key)
-        with self._changing():
+        with self._in_flight:
             # Queued before, so that a crash can't lose the copy; after, lest it is tried too soon.
             await self._enqueue([key])
             if not await self._authority.call(lambda store: store.create(key, value)):
@@ -221,12 +219,12 @@ class TieredStore(Store):
             return True
 
     async def delete(self, keys: Sequence[str]) -> None:
-        self._check_open()
+        self._in_flight.check_open()
         for key in keys:
             check_key(key)
         if not self._admins:
             raise StoreError("store tiered: no tier may delete.")
-        with self._changing():
+        with self._in_flight:
             await self._admins[-1].call(lambda store: store.delete(keys))
             with trio.CancelScope(shield=True):
                 for tier in reversed(self._admins[:-1]):
@@ -271,35 +269,17 @@ class TieredStore(Store):
             await back.flush()
 
     async def close(self) -> None:
-        self._closed = True
+        await self._in_flight.aclose()
         with trio.CancelScope(shield=True):
-            while self._changes:
-                await self._changed.wait()
             errors = [error for tier in self.tiers if (error := await _close(tier))]
         if errors:
             raise errors[0]
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """A change under way, which `close` waits for."""
-        self._changes += 1
-        try:
-            yield
-        finally:
-            self._changes -= 1
-            if self._closed:
-                self._changed.set()
-                self._changed = trio.Event()
-
     def describe(self) -> str:
         return " > ".join(tier.place for tier in self.tiers)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreError("store tiered: it is closed.")
-
     def _check_writable(self) -> None:
-        self._check_open()
+        self._in_flight.check_open()
         if not self._through:
             raise StoreError("store tiered: no tier takes writes.")
 
