@@ -92,6 +92,21 @@ class Store(ABC):
     async def create(self, key: str, value: bytes) -> bool:
         """Write `key` only if it is absent, durably; `True` for the one caller that wins."""
 
+    async def claim(self, keys: Mapping[str, bytes], content: Mapping[str, bytes]) -> int:
+        """Create `keys` in their order until one exists already; how many were created.
+
+        `content` is what they refer to; it is written first, also when no key is created. Backends
+        that can do it all in one durable step override this.
+        """
+        if content:
+            await self.put(content)
+        created = 0
+        for key, value in keys.items():
+            if not await self.create(key, value):
+                break
+            created += 1
+        return created
+
     @abstractmethod
     async def list(
         self, prefix: str = "", *, after: str = "", limit: int | None = None

@@ -118,7 +118,7 @@ class FsStore(Store):
 
     async def create(self, key: str, value: bytes) -> bool:
         write = await self._submit("create", [(key, value)])
-        return write.created
+        return write.created > 0
 
     async def delete(self, keys: Sequence[str]) -> None:
         await self._submit("delete", [(key, b"") for key in keys])

@@ -22,7 +22,7 @@ MAX_PENDING_BYTES = 256 << 20
 
 K = TypeVar("K")
 
-Kind = Literal["put", "create", "delete"]
+Kind = Literal["put", "create", "claim", "delete"]
 
 
 class _State(Enum):
@@ -35,16 +35,23 @@ class _State(Enum):
 class Write(Generic[K]):
     """One change on its way: `pairs` of key and value (a delete has empty values).
 
-    The commit function sets `created` of a create. `error` is what its caller will see.
+    The commit function sets `created` of a create or claim: how many of `pairs` were. A claim puts
+    `content` first. `error` is what its caller will see.
     """
 
-    __slots__ = ("created", "error", "kind", "pairs", "size", "state", "task")
+    __slots__ = ("content", "created", "error", "kind", "pairs", "size", "state", "task")
 
-    def __init__(self, kind: Kind, pairs: Sequence[tuple[K, bytes]]) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        pairs: Sequence[tuple[K, bytes]],
+        content: Sequence[tuple[K, bytes]] = (),
+    ) -> None:
         self.kind = kind
         self.pairs = pairs
-        self.size = 512 + sum(len(value) for _, value in pairs)
-        self.created = False
+        self.content = content
+        self.size = 512 + sum(len(value) for part in (pairs, content) for _, value in part)
+        self.created = 0
         self.error: Exception | None = None
         self.state = _State.WAITING
         self.task: Task | None = None

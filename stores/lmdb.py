@@ -92,7 +92,11 @@ class LmdbStore(Store):
 
     async def create(self, key: str, value: bytes) -> bool:
         write = await self._submit("create", [self._sealed(key, value)])
-        return write.created
+        return write.created > 0
+
+    async def claim(self, keys: Mapping[str, bytes], content: Mapping[str, bytes]) -> int:
+        wanted, told = ([self._sealed(*item) for item in part.items()] for part in (keys, content))
+        return (await self._submit("claim", wanted, told)).created
 
     async def delete(self, keys: Sequence[str]) -> None:
         await self._submit("delete", [(check_key(key), b"") for key in keys])
@@ -170,12 +174,12 @@ class LmdbStore(Store):
             except lmdb.Error as error:
                 await self._recover(error)
 
-    async def _submit(self, kind: Kind, pairs: Pairs) -> Write[bytes]:
+    async def _submit(self, kind: Kind, pairs: Pairs, content: Pairs = ()) -> Write[bytes]:
         if self._closed:
             self._refuse()
         if not self.writable:
             raise StoreError(f"store lmdb {self._place}: it is opened read-only.")
-        write: Write[bytes] = Write(kind, pairs)
+        write: Write[bytes] = Write(kind, pairs, content)
         await self._environment.commits.submit(write)
         return write
 

@@ -116,8 +116,8 @@ class Environment:
             for write in writes:
                 if write.kind == "put":
                     cursor.putmulti(write.pairs)
-                elif write.kind == "create":
-                    write.created = txn.put(*write.pairs[0], overwrite=False)
+                elif write.kind in ("create", "claim"):
+                    write.created = _create(cursor, write)
                 else:
                     for key, _ in write.pairs:
                         txn.delete(key)
@@ -135,6 +135,15 @@ class Environment:
             return False
         self._env.set_mapsize(larger)
         return True
+
+
+def _create(cursor: lmdb.Cursor[bytes], write: Write[bytes]) -> int:
+    if write.content:
+        cursor.putmulti(write.content)
+    for created, (key, value) in enumerate(write.pairs):
+        if not cursor.put(key, value, overwrite=False):
+            return created
+    return len(write.pairs)
 
 
 _OPEN: dict[Path, Environment] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -13,8 +13,9 @@ from hyperbeam_trio.cache.loading import Loader
 from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, Unread
+from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.errors import NecessaryMessageNotFound
-from hyperbeam_trio.message import Link, Value
+from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
 
 T = TypeVar("T")
@@ -55,6 +56,29 @@ class Writer(Loader):
     async def write_many(self, values: Sequence[Value]) -> list[str]:
         """Store several values in one batch; their ids."""
         return await self._write(lambda staging: [staging.add(value) for value in values])
+
+    async def claim(self, named: Mapping[str, Value]) -> int:
+        """Store values under names that nobody has given yet; how many names that were.
+
+        In their order, until one is taken. On return all values and those names are durable. A
+        signed message is named by its signed id.
+        """
+
+        def stage(staging: Staging) -> None:
+            for name, value in named.items():
+                id = staging.add(value)
+                _stage_name(staging, name, signed_id(value) if isinstance(value, Message) else id)
+
+        await self.pause.enter()
+        try:
+            staging = Staging(self._known.get, self._blob_bytes)
+            await self._staged(staging, stage)
+            await self._prepare(staging)
+            created = await self.store.claim(staging.notes, staging.entries)
+            self._note_known(staging)
+            return created
+        finally:
+            self.pause.leave()
 
     async def link(self, name: str, id: str) -> None:
         """Give `id` a name, in place of what the name stood for.
@@ -97,7 +121,13 @@ class Writer(Loader):
             staging.loaded[link.id] = content
 
     async def _put(self, staging: Staging) -> None:
-        entries = staging.entries
+        await self._prepare(staging)
+        if staging.entries or staging.notes:
+            await self.store.put({**staging.entries, **staging.notes})
+            self._note_known(staging)
+
+    async def _prepare(self, staging: Staging) -> None:
+        """What has to happen before staged entries are written."""
         for key in staging.provisional:
             # A commitment whose evidence is not at hand: what is stored may have it.
             if await self.store.view(key, len) is not None:

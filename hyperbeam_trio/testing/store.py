@@ -200,6 +200,34 @@ class StoreContract(ABC):
             for slot, winners in won.items():
                 assert [await store.get(slot)] == winners
 
+    # Claim.
+
+    @pytest.mark.trio
+    async def test_claims_in_order_until_a_key_is_taken(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as store:
+            await store.put({"slot/2": b"theirs"})
+            ours = {f"slot/{n}": b"ours" for n in range(4)}
+            assert await store.claim(ours, {"content": b"1"}) == 2
+            assert [await store.get(key) for key in ours] == [b"ours", b"ours", b"theirs", None]
+            assert await store.claim({"slot/0": b"late"}, {"more": b"2"}) == 0
+            assert [await store.get(key) for key in ("content", "more")] == [b"1", b"2"]
+            assert await store.claim({"slot/3": b"next", "slot/4": b"last"}, {}) == 2
+
+    @pytest.mark.trio
+    async def test_a_race_of_claims_leaves_no_hole(self, tmp_path: Path) -> None:
+        async def race(store: Store, value: bytes) -> None:
+            first = 0
+            while first < 30:
+                ours = {f"slot/{n:02}": value for n in range(first, first + 3)}
+                first += await store.claim(ours, {f"of/{value.decode()}": value}) or 1
+
+        async with self.opened(tmp_path) as store:
+            async with trio.open_nursery() as nursery:
+                for n in range(8):
+                    nursery.start_soon(race, store, b"%d" % n)
+            taken = list(await store.list("slot/"))
+            assert taken == [f"slot/{n:02}" for n in range(len(taken))]
+
     # List.
 
     @pytest.mark.trio
