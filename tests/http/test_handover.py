@@ -79,15 +79,15 @@ async def test_http2_by_prior_knowledge(open_door: OpenDoor) -> None:
         assert content == b"/again|"
 
 
-async def test_http2_takes_a_value_of_64_kib_and_a_head_of_900(open_door: OpenDoor) -> None:
+async def test_http2_takes_several_values_of_64_kib(open_door: OpenDoor) -> None:
     async def measure(request: HttpRequest) -> HttpResponse:
         return HttpResponse(200, [], b"%d" % sum(len(value) for _, value in request.headers))
 
     async with open_door(measure) as address, await trio.open_tcp_stream(*address) as stream:
         client = Http2Client(stream)
-        values = [(f"x-{number}", "a" * 65536) for number in range(14)]
+        values = [(f"x-{number}", "a" * 65536) for number in range(3)]
         assert int((await client.request(get("/", values[0])))[1]) >= 65536
-        assert int((await client.request(get("/", *values)))[1]) >= 14 * 65536
+        assert int((await client.request(get("/", *values)))[1]) >= 3 * 65536
 
 
 async def test_http2_streams_in_both_directions(open_door: OpenDoor) -> None:
