@@ -1,14 +1,15 @@
-"""One fetch for all who ask for the same thing at the same time."""
+"""Fetching many things at once, and one thing once for all who ask for it meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import trio
 
 from hyperbeam_trio.errors import HyperbeamError
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -55,3 +56,27 @@ class Flights(Generic[T]):
             del self._flights[key]
             flight.done.set()
         return flight.value
+
+
+async def fetch_each(
+    fetch: Callable[[K], Awaitable[T]], keys: Sequence[K], at_once: int
+) -> list[T]:
+    """`fetch` of each key, in their order, `at_once` under way; the first error ends all."""
+    found: dict[int, T] = {}
+    failures: list[HyperbeamError] = []
+    queue = iter(enumerate(keys))
+    async with trio.open_nursery() as nursery:
+
+        async def work() -> None:
+            try:
+                for number, key in queue:
+                    found[number] = await fetch(key)
+            except HyperbeamError as error:
+                failures.append(error)
+                nursery.cancel_scope.cancel()
+
+        for _ in range(min(at_once, len(keys))):
+            nursery.start_soon(work)
+    if failures:
+        raise failures[0]
+    return [found[number] for number in range(len(keys))]

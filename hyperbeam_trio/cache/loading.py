@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import trio
 
-from hyperbeam_trio.cache.flights import Flights
+from hyperbeam_trio.cache.flights import Flights, fetch_each
 from hyperbeam_trio.cache.reading import Loaded, Reader
 from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.codec.scalars import MAX_NESTING
 from hyperbeam_trio.commitment import Commitment
-from hyperbeam_trio.errors import HyperbeamError, NecessaryMessageNotFound, TooLarge
+from hyperbeam_trio.errors import NecessaryMessageNotFound, TooLarge
 from hyperbeam_trio.message import Link, Message, Resolve, Value
 from hyperbeam_trio.store import Store
 
@@ -83,27 +83,10 @@ class Loader(Reader):
             missing = {link.id: link for link in wanted if link.id not in contents}
             if not missing:
                 return
-            await self._read_at_once(contents, missing.values())
+            found = await fetch_each(self.load, list(missing.values()), READS_AT_ONCE)
+            contents.update(zip(missing, found, strict=True))
             wanted = (link for id in missing for link in _links(contents[id]))
         raise _too_deep()
-
-    async def _read_at_once(self, contents: dict[str, Value], links: Iterable[Link]) -> None:
-        failures: list[HyperbeamError] = []
-        queue = iter(links)
-        async with trio.open_nursery() as nursery:
-
-            async def work() -> None:
-                try:
-                    for link in queue:
-                        contents[link.id] = await self.load(link)
-                except HyperbeamError as error:
-                    failures.append(error)
-                    nursery.cancel_scope.cancel()
-
-            for _ in range(READS_AT_ONCE):
-                nursery.start_soon(work)
-        if failures:
-            raise failures[0]
 
 
 class _Walk:

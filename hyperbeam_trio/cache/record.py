@@ -249,6 +249,16 @@ def keys(key: str, data: bytes) -> list[str]:
     return sorted(found, key=int) if is_list else sorted(found)
 
 
+def check(key: str, data: bytes) -> None:
+    """Raise `CorruptData` unless all checksums of the record that lies under `key` hold."""
+    count = 0
+    for seed, page in _split(key, data):
+        _check(key, seed, page)
+        count += _HEAD.unpack_from(page)[2]
+    if count != _HEAD.unpack_from(data)[2]:
+        raise damaged(key, f"it holds {count} keys, not as many as it says")
+
+
 def find(key: str, view: bytes | memoryview, name: str) -> Value | Missing:
     """The value of one key of the record that lies under `key`, or `MISSING`.
 

@@ -89,6 +89,11 @@ class Writer(Loader):
             raise NecessaryMessageNotFound(id)
         await self._write(lambda staging: _stage_name(staging, name, id))
 
+    def forget(self) -> None:
+        """Take nothing for stored any more: keys are going to be deleted behind our back."""
+        self._known.clear()
+        self._aliases.clear()
+
     async def _write(self, stage: Callable[[Staging], T]) -> T:
         """Put what `stage` stages, after providing what it needs; the outcome of `stage`."""
         await self.pause.enter()
@@ -131,13 +136,13 @@ class Writer(Loader):
         for key in staging.provisional:
             # A commitment whose evidence is not at hand: what is stored may have it.
             if await self.store.view(key, len) is not None:
-                del entries[key]
+                del staging.entries[key]
         if self.watch is not None:
             self.watch(staging)
-        if entries or staging.notes:
-            await self.store.put({**entries, **staging.notes})
-            for key in entries:
-                self._known.set(key, True)
+
+    def _note_known(self, staging: Staging) -> None:
+        for key in staging.entries:
+            self._known.set(key, True)
 
 
 def _stage_name(staging: Staging, name: str, id: str) -> None:

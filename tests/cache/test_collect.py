@@ -1,0 +1,189 @@
+"""What a name, a result or a root leads to stays; the rest goes."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import pytest
+
+from hyperbeam_trio.cache import Cache
+from hyperbeam_trio.cache.collect import Collector, Swept
+from hyperbeam_trio.codec.ids import fresh_id, message_id, signed_id
+from hyperbeam_trio.errors import BadRequest, CorruptData
+from hyperbeam_trio.message import Link, Message
+from tests.cache.test_commitments import committed, sign
+from tests.cache.test_verify import fill, flip, report
+from tests.support.dict_store import DictStore, RemoteDictStore
+
+LARGE = b"x" * 5000
+
+
+async def collect(collector: Collector, dry_run: bool = False) -> list[Swept]:
+    with collector:
+        _ = [progress async for progress in collector.mark()]
+        return [swept async for swept in collector.sweep(dry_run=dry_run)]
+
+
+def swept_keys(found: list[Swept]) -> set[str]:
+    return {key for swept in found for key in swept.keys}
+
+
+async def test_nothing_goes_that_something_leads_to(cache: Cache, store: DictStore) -> None:
+    await fill(store)
+    before = dict(store.values)
+    assert swept_keys(await collect(Collector(cache))) == set()
+    assert store.values == before
+
+
+async def test_what_nothing_leads_to_goes(cache: Cache, store: DictStore) -> None:
+    await fill(store)
+    before = dict(store.values)
+    await cache.write(await sign(Message(garbage={"deep": LARGE + b"!"})))
+    assert len(store.values) > len(before)
+    found = await collect(Collector(cache))
+    assert store.values == before
+    assert sum(swept.size for swept in found) > 5000
+
+
+async def test_a_dry_run_only_says_what_would_go(cache: Cache, store: DictStore) -> None:
+    id = await cache.write(Message(garbage=1))
+    assert swept_keys(await collect(Collector(cache), dry_run=True)) == {f"message/{id}"}
+    assert await cache.exists(id)
+
+
+async def test_roots_stay_with_all_that_is_below_them(cache: Cache, store: DictStore) -> None:
+    child = await sign(Message(body=LARGE, n=[1, 2]))
+    id = await cache.write(Message(child=child))
+    binary, other = await cache.write(LARGE + b"2"), await cache.write(LARGE + b"3")
+    await collect(Collector(cache, [id, binary]))
+    loaded = await cache.load_all(Link(id))
+    assert loaded == Message(child=child)
+    assert isinstance(loaded, Message)
+    kept = loaded.message("child")
+    assert isinstance(kept, Message)
+    assert kept.commitments == child.commitments
+    assert await cache.read(binary) == LARGE + b"2"
+    assert not await cache.exists(other)
+    assert await report(store) == []
+
+
+async def test_evidence_of_what_stays_stays(cache: Cache, store: DictStore) -> None:
+    message = Message(data=LARGE)
+    item = b"head" * 2000 + LARGE
+    await cache.write(message.with_commitments([committed(message, item)]), names=["name"])
+    await collect(Collector(cache))
+    found = await cache.read(fresh_id(message), commitments="all")
+    assert isinstance(found, Message)
+    (commitment,) = (await cache.load_evidence(found)).commitments.values()
+    evidence = commitment.evidence
+    assert evidence is not None
+    assert evidence.item == item
+
+
+async def test_results_can_be_let_go(cache: Cache, store: DictStore) -> None:
+    await cache.write_result("key", Message(result=1))
+    await cache.write(Message(named=1), names=["name"])
+    await collect(Collector(cache, results=False))
+    assert await cache.read_result("key") is None
+    assert await cache.names() == ["name"]
+    assert not await cache.exists(fresh_id(Message(result=1)))
+    assert await cache.exists(fresh_id(Message(named=1)))
+
+
+async def test_what_is_written_meanwhile_stays(cache: Cache, store: DictStore) -> None:
+    old = await cache.write(Message(old={"deep": LARGE}))
+    gone = await cache.write(Message(gone=1))
+    fresh = await sign(Message(fresh=1, uncommitted=2), *())
+    fresh = Message(dict(fresh) | {"more": 3}).with_commitments(fresh.commitments.values())
+    with Collector(cache) as collector:
+        _ = [progress async for progress in collector.mark()]
+        await cache.link("late", old)
+        fresh_key = await cache.write(fresh)
+        await cache.write_result("late", Message(result=1))
+        _ = [swept async for swept in collector.sweep()]
+    assert await cache.load_all(Link(old)) == Message(old={"deep": LARGE})
+    assert await cache.read(fresh_key) == fresh
+    assert await cache.read(signed_id(fresh)) == Message(fresh=1, uncommitted=2)
+    assert await cache.read_result("late") is not None
+    assert not await cache.exists(gone)
+    assert await report(store) == []
+
+
+async def test_what_was_swept_is_written_again(cache: Cache) -> None:
+    signed = await sign(Message(body=LARGE))
+    id = await cache.write(signed)
+    assert await cache.exists(signed_id(signed))
+    await collect(Collector(cache))
+    assert not await cache.exists(signed_id(signed))
+    assert await cache.write(signed) == id
+    assert await cache.load_all(Link(signed_id(signed))) == Message(body=LARGE)
+
+
+async def test_a_sweep_may_stop_anywhere_and_go_on(cache: Cache, store: DictStore) -> None:
+    await fill(store)
+    before = dict(store.values)
+    await cache.write_many([Message(garbage={"number": n, "body": LARGE}) for n in range(900)])
+    with Collector(cache) as collector:
+        _ = [progress async for progress in collector.mark()]
+        async with aclosing(collector.sweep()) as sweep:
+            async for swept in sweep:
+                if swept.keys:
+                    break
+    assert len(store.values) > len(before)
+    with Collector(cache) as collector:
+        _ = [progress async for progress in collector.mark()]
+        _ = [found async for found in collector.sweep(after=swept.cursor)]
+    assert before.items() <= store.values.items()
+    await collect(Collector(cache))
+    assert store.values == before
+
+
+async def test_what_is_half_swept_is_written_whole_again(cache: Cache, store: DictStore) -> None:
+    values = [Message(garbage={"number": number}) for number in range(900)]
+    await cache.write_many(values)
+    with Collector(cache) as collector:
+        _ = [progress async for progress in collector.mark()]
+        async with aclosing(collector.sweep()) as sweep:
+            async for swept in sweep:
+                if swept.keys:
+                    break
+            ids = await cache.write_many(values)
+            async for swept in sweep:
+                assert not swept.keys
+    assert [await cache.load_all(Link(id)) for id in ids] == values
+
+
+async def test_damage_on_the_way_stops_the_marking(cache: Cache, store: DictStore) -> None:
+    id = await cache.write(Message(child={"a": 1}), names=["name"])
+    before = dict(store.values)
+    for key in (f"message/{id}", "name/name"):
+        store.values = dict(before)
+        flip(store, key)
+        with pytest.raises(CorruptData):
+            await collect(Collector(cache))
+        assert store.values.keys() == before.keys()
+
+
+async def test_a_damaged_alias_is_left_to_be_reported(cache: Cache, store: DictStore) -> None:
+    signed = await sign(Message(a=1))
+    await cache.write(signed, names=["name"])
+    flip(store, f"alias/{signed_id(signed)}")
+    await collect(Collector(cache))
+    assert f"alias/{signed_id(signed)}" in store.values
+
+
+async def test_a_sweep_without_marks_is_refused(cache: Cache) -> None:
+    with Collector(cache) as collector:
+        with pytest.raises(BadRequest, match="Mark"):
+            _ = [swept async for swept in collector.sweep()]
+        with pytest.raises(BadRequest, match="already"), Collector(cache):
+            pass
+
+
+async def test_remote_stores_are_collected_too(autojump_clock: object) -> None:
+    store = RemoteDictStore()
+    cache = Cache(store)
+    await cache.write(Message(kept=[1]), names=["name"])
+    garbage = await cache.write(Message(garbage=1))
+    assert swept_keys(await collect(Collector(cache))) == {f"message/{garbage}"}
+    assert await cache.load_all(Link(message_id([1]))) == [1]
