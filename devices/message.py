@@ -11,6 +11,7 @@ from hyperbeam_trio.message import (
     UNSET,
     Link,
     Message,
+    Resolve,
     Value,
     as_text,
     describe,
@@ -53,7 +54,7 @@ class MessageDevice(Device):
     @key
     async def set(self, base: Message, request: Message, context: Context) -> Value:
         """The base with the request's keys set: deep, or shallow with `set-mode: explicit`."""
-        values = values_to_set(request)
+        values = await _resolved(values_to_set(request), context)
         mode = request.text("set-mode", "deep")
         if mode == "explicit":
             return apply_set(base, values)
@@ -140,6 +141,14 @@ class MessageDevice(Device):
             raise NotFound("No page is configured: option 'default-index' is not set.")
         shown = base.set_values(dict(page))
         return await context.resolve(shown, context.config.default_index_path)
+
+
+async def _resolved(values: dict[str, Value], context: Context) -> dict[str, Value]:
+    """The values to set, sequences among them resolved."""
+    for name, value in values.items():
+        if isinstance(value, Resolve):
+            values[name] = await context.resolve_many(value.sequence)
+    return values
 
 
 def _selectors(request: Message) -> dict[str, Selector]:

@@ -19,7 +19,6 @@ from hyperbeam_trio.errors import (
     HyperbeamError,
     InfiniteRecursion,
     KeyNotFound,
-    NecessaryMessageNotFound,
     NodeError,
     NotCached,
     NotFound,
@@ -176,7 +175,7 @@ class Resolver:
         if isinstance(base, Link):
             loaded = await context.cache.read(base.id) if base.kind == "message" else None
             if loaded is None:
-                raise NecessaryMessageNotFound(base.id)
+                raise NotFound("Necessary messages not found in cache.")
             base = loaded
         if isinstance(base, list):
             return enumerated(base)
@@ -272,7 +271,8 @@ class Resolver:
         try:
             result = await self._call(device, answerer, base, request, context, run, flight)
             flight.volatile = run.volatile
-            if not run.volatile and may_store(request, result, context.cache_control):
+            storable = not run.volatile and may_store(request, result, context.cache_control)
+            if storable and not any(map(holds_sequence, (base, request, result))):
                 await context.cache.write_result(name, result, inputs=(base, request))
             flight.result = linked(result, name, context)
         except HyperbeamError as error:
@@ -326,6 +326,11 @@ def linked(result: Value, name: str, context: Context) -> Value:
     if type(result) is not Message or context.hashpath == "ignore":
         return result
     return result.with_hashpath(None if context.hashpath == "reset" else name)
+
+
+def holds_sequence(value: Value) -> bool:
+    """Whether a message has a value that is still to be resolved, and so can't be stored."""
+    return type(value) is Message and any(isinstance(v, Resolve | As) for v in value.values())
 
 
 def path_parts(request: Message) -> list[str]:

@@ -53,7 +53,7 @@ class ServerOptions(Options):
     tls = Option(table, {}, "HTTPS: cert and key, files in PEM form")
     trusted_proxies = Option(listing(text), [], "addresses whose x-real-ip header is believed")
     default_codec = Option(text, "httpsig@1.0", "codec where neither side names one")
-    default_request = Option(text, "/~hyperbuddy@1.0/index", "where the empty path leads")
+    default_request = Option(text, "/~hyperbuddy@1.0/dashboard", "where the empty path leads")
     generate_index = Option(boolean, True, "a page for answers that have no body")
     default_index = Option(
         index, "ui", "who makes it: ui, text, DEVICE, DEVICE/KEY, or a table of these"

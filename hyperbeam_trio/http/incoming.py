@@ -28,7 +28,8 @@ NEVER_KEYS = frozenset(
 )
 """What concerns the connection or the client alone; a key only where a signature covers it."""
 
-_SECRET = frozenset({b"cookie", b"authorization"})
+_PRIVATE = frozenset({b"cookie", b"authorization", b"access-control-request-headers"})
+"""Headers that stay with the request, for the devices and the answer that need them."""
 
 
 async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator) -> Message:
@@ -49,7 +50,7 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     elif signed:
         message = message.without(*(n.decode("latin-1") for n in NEVER_KEYS))
     message = with_metadata(message, request)
-    private = {n.decode(): v for n, v in headers if n in _SECRET}
+    private = {n.decode(): v for n, v in headers if n in _PRIVATE}
     if request.peer is not None:
         private["ip"] = request.peer[0].encode()
     return message.with_private(transport=private)

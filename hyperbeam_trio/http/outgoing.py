@@ -102,11 +102,8 @@ class Renderer:
         """
         name = self._negotiator.reply_codec(request, answer)
         bundle = request.bool("accept-bundle", False)
-        if bundle:
-            answer = await self._loaded(answer)
-        else:
-            answer = await self._shallow(answer)
-        answer = await self._signed(answer, bundle)
+        answer = await (self._loaded(answer) if bundle else self._linked(answer))
+        answer = await self._signed(answer)
         if name == self._negotiator.default:
             encoded = self._negotiator.codec(name).encode(answer, bundle=bundle)
             headers = [(key.encode(), value) for key, value in encoded.headers]
@@ -119,18 +116,18 @@ class Renderer:
         loaded = await self._node.cache.load_all(answer)
         return loaded if isinstance(loaded, Message) else answer
 
-    async def _shallow(self, answer: Message) -> Message:
-        """Large binaries loaded, nested messages left as links."""
-        large = {k: v for k, v in answer.items() if isinstance(v, Link) and v.kind == "binary"}
-        if not large:
-            return answer
-        loaded = {key: await self._node.cache.load(link) for key, link in large.items()}
-        return Message.of({**answer, **loaded}).with_commitments(answer.commitments.values())
+    async def _linked(self, answer: Message) -> Message:
+        """Large binaries loaded; nested messages stored, so that their links can be followed."""
+        nested = [value for value in answer.values() if isinstance(value, Message | list)]
+        if nested:
+            await self._node.cache.write_many(nested)
+        return await self._node.cache.load_binaries(answer)
 
-    async def _signed(self, answer: Message, bundle: bool) -> Message:
+    async def _signed(self, answer: Message) -> Message:
+        """The answer with the node's signature; nested messages are signed as links, always."""
         if not self._node.config.force_signed or answer.signers:
             return answer
-        return await self._node.sign(answer, bundle=bundle)
+        return await self._node.sign(answer)
 
     def _with_body(self, name: str, answer: Message, bundle: bool) -> tuple[list[Header], bytes]:
         codec = self._negotiator.codec(name)
@@ -158,4 +155,6 @@ def _header_text(value: Value) -> bytes | None:
 
 def _cors(request: Message, headers: list[Header]) -> list[Header]:
     own = {name for name, _ in headers}
-    return [header for header in CORS if header[0] not in own]
+    asked = request.private.get("transport", {}).get("access-control-request-headers")
+    echo = [(b"access-control-allow-headers", asked)] if asked else []
+    return [header for header in (*CORS, *echo) if header[0] not in own]
