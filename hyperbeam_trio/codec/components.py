@@ -215,9 +215,20 @@ def _layout(message: Message, commitment: Commitment, link: LinkOf = link_id) ->
     try:
         tabm = whole(message, bundle=commitment.bundle is True, link=link)
         chosen = covered(tabm, commitment.committed)
-        return None if chosen is None else lay_out(chosen)
+        layout = None if chosen is None else lay_out(chosen)
     except BadRequest:
         return None
+    if layout is None or not _covers_all(layout, commitment.committed):
+        return None
+    return layout
+
+
+def _covers_all(layout: Layout, committed: tuple[str, ...]) -> bool:
+    """Whether a signature of `layout` is about all that it is said to be about.
+
+    A `content-type` of one's own is not part of a body of several parts, for example.
+    """
+    return set(committed) <= set(committed_keys(layout, committed))
 
 
 def _committed_order(

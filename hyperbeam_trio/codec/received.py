@@ -63,7 +63,7 @@ class Received:
         digests: tuple[bytes, ...] | None,
     ) -> Commitment:
         names = [name.removeprefix("@") for name in given.components]
-        inside = self.inside if self._binds_body(names) else ()
+        inside = self._digested(names)
         transport = self._is_multipart and not self._is_own_type(given)
         committed = keys_of_components(names, inside, self.tabm, multipart=transport)
         if "ao-ids" in committed:
@@ -83,6 +83,24 @@ class Received:
             key for key in message if key not in self.tabm and f"{key}+link" not in self.tabm
         )
 
+    def _digested(self, names: list[str]) -> list[str]:
+        """The keys in the body that the digest among `names` covers.
+
+        Only if `names` also say how the body is to be taken apart: by its boundary, and what it
+        stands for itself. A `content-type` in the body is what we put there, and not signed.
+        """
+        if "content-digest" not in names or self.body is None:
+            return []
+        if self._is_multipart and "content-type" not in names and not self._has_own_boundary():
+            return []
+        left_out = {key for key in self.inside if f"{key}+link" in names}
+        if not {"ao-body-key", "inline-body-key"} & self.headers.keys() <= set(names):
+            left_out.add(self.inline)
+        kind = self.tabm.get("content-type")
+        if isinstance(kind, bytes) and len(kind) <= LINE_BYTES:
+            left_out.add("content-type")
+        return [key for key in self.inside if key not in left_out]
+
     def _is_own_type(self, given: SignatureInput) -> bool:
         """Whether a signed `content-type` is a key, which travels as a part beside the others.
 
@@ -97,15 +115,6 @@ class Received:
     @property
     def _is_multipart(self) -> bool:
         return self.headers.get("content-type", b"").startswith(b"multipart/")
-
-    def _binds_body(self, names: list[str]) -> bool:
-        """Whether a signature over `names` also says how the body is to be taken apart."""
-        if "content-digest" not in names or self.body is None:
-            return False
-        keys = {"ao-body-key", "inline-body-key"} & self.headers.keys()
-        if not keys <= set(names):
-            return False
-        return not self._is_multipart or "content-type" in names or self._has_own_boundary()
 
     def _has_own_boundary(self) -> bool:
         text = self.headers["content-type"].decode("latin-1")
