@@ -50,7 +50,17 @@ class Guest:
     """
 
     __slots__ = (
-        *("context", "damaged", "depth", "epochs", "fuel_limit", "hosts", "raised", "store"),
+        *(
+            "context",
+            "damaged",
+            "depth",
+            "epochs",
+            "fuel",
+            "fuel_limit",
+            "hosts",
+            "raised",
+            "store",
+        ),
         *("ticks", "trap", "trap_pointer", "trap_slot"),
     )
 
@@ -66,8 +76,10 @@ class Guest:
         self.trap_pointer: Any = ctypes.byref(self.trap)
         self.trap_slot = memoryview(self.trap).cast("B").cast("Q")
         self.epochs = epochs
-        self.ticks = limits.ticks
+        # An int would go as a C int.
+        self.ticks: Any = ctypes.c_uint64(limits.ticks)
         self.fuel_limit = limits.fuel
+        self.fuel: Any = ctypes.c_uint64(limits.fuel or 0)
         self.hosts: list[object] = []
         self.depth = 0
         self.raised: BaseException | None = None
@@ -89,7 +101,7 @@ class Guest:
     def refuel(self) -> None:
         """Give a call from outside its fuel."""
         if self.fuel_limit is not None and not self.depth:
-            self.store.set_fuel(self.fuel_limit)
+            raw.set_fuel(self.context, self.fuel)
 
     @property
     def fuel_used(self) -> int:

@@ -242,6 +242,16 @@ def test_time_starts_anew_with_every_call_from_outside(guest, engine):
         spinning.call("spin", [50])
 
 
+@pytest.mark.parametrize("seconds", [2**32 / 100, 1e300, float("inf")])
+def test_very_long_limits_are_long(guest, engine, seconds):
+    def tick(instance, arguments):
+        engine.epochs.tick()
+        return []
+
+    spinning = guest(LOOP_WITH_IMPORT, lambda *_: tick, Limits(seconds=seconds))
+    assert spinning.call("spin", [50]) == [1]
+
+
 def test_a_call_from_an_import_does_not_buy_time(guest, engine):
     def tick(instance, arguments):
         engine.epochs.tick()
