@@ -84,8 +84,17 @@ class NodeHandler:
         result = await context.resolve_many(sequence)
         answer, status = with_status(forced(result).reset(), 200)
         answer, status = await self._response_hook(asked, answer, status, context)
+        answer = await self._with_page(asked, answer, context)
         response = await self._renderer.render(asked, answer, status)
         return self._finish(request, response, context)
+
+    async def _with_page(self, asked: Message, answer: Message, context: Context) -> Message:
+        """The answer with a page made of it, for a browser that got nothing to show."""
+        wanted = self._node.config.generate_index and "text/html" in asked.text("accept", "")
+        if not wanted or "body" in answer or "content-type" in answer or answer.signers:
+            return answer
+        page = await context.get(answer.without("device"), "index")
+        return Message.of({**page, **answer}) if isinstance(page, Message) else answer
 
     def _check_initialized(self, asked: Message) -> None:
         path = asked.text("path")
