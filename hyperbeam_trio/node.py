@@ -177,16 +177,20 @@ async def _closing(store: Store) -> AsyncIterator[Store]:
 async def open_node(
     config: NodeConfig | None = None,
     *,
-    store: Store | None = None,
+    store: Store | Sequence[str] | str | None = None,
     wallet: Wallet | None = None,
     devices: Mapping[str, type[Device]] | None = None,
     **options: Any,
 ) -> AsyncIterator[Node]:
     """A running node inside the caller's Trio program, without a port (`serve_node` opens one).
 
-    `options` change single options of `config`. A `store` or `wallet` passed in is used instead of
-    the configured one and stays the caller's to close. `devices` adds device classes by name.
+    `options` change single options of `config`. `store` is one URI or several, or a `Store`, which
+    stays the caller's to close. `wallet` is used instead of the configured file. `devices` adds
+    device classes by name.
     """
+    if store is not None and not isinstance(store, Store):
+        options["store"] = [store] if isinstance(store, str) else list(store)
+        store = None
     config = (config or NodeConfig()).with_options(options)
     try:
         async with _running(config, store, wallet, devices) as node:

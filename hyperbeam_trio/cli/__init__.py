@@ -15,6 +15,9 @@ _COMMANDS = {
     "get": "Resolve a HyperPATH, on a node or on a store.",
     "put": "Upload a file to a node or write it to a store, and print its id.",
     "devices": "List the devices that are installed.",
+    "options": "List the options of a node, with their defaults.",
+    "wallet": "Make or look at a key file.",
+    "verify": "Check the commitments of a file, a URL or a stored message.",
 }
 
 

@@ -1,0 +1,98 @@
+"""`hyperbeam-trio verify FILE|URL|ID`: who signed what, and whether it holds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import trio
+
+from hyperbeam_trio.codec.ids import unsigned_id
+from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.config import NodeConfig
+from hyperbeam_trio.crypto.encoding import is_id
+from hyperbeam_trio.errors import BadRequest, NotFound, RemoteError
+from hyperbeam_trio.message import Message
+from hyperbeam_trio.verifiers import holds
+
+_CODECS = {".json": "json@1.0", ".httpsig": "httpsig@1.0", ".http": "httpsig@1.0"}
+_ANS104 = "ans104@1.0"
+
+
+@click.command()
+@click.argument("what")
+@click.option("--store", multiple=True, metavar="URI", help="Where an ID is looked up.")
+@click.option("--codec", help="Device of the file's encoding, if its name does not tell.")
+def command(what: str, store: tuple[str, ...], codec: str | None) -> None:
+    """Print each commitment of a message, its signer, and whether it holds.
+
+    WHAT is a file (.json, .httpsig, else an ANS-104 item), a URL, or an id in a store. Ends with
+    status 1 if a commitment does not hold, or if there is none.
+    """
+    if what.startswith(("http://", "https://")):
+        message = _from_url(what)
+    elif Path(what).exists():
+        message = _from_file(Path(what), codec)
+    elif is_id(what):
+        message = trio.run(_from_store, what, list(store) or ["lmdb:./data"])
+    else:
+        raise BadRequest(f"{what!r} is no file, no URL and no id of 43 characters.")
+    sys.exit(0 if _report(message) else 1)
+
+
+def _report(message: Message) -> bool:
+    click.echo(f"message {unsigned_id(message)}")
+    if not message.commitments:
+        click.echo("no commitments: nobody vouches for this message")
+        return False
+    outcomes = [_line(message, c) for _, c in sorted(message.commitments.items())]
+    return all(outcomes)
+
+
+def _line(message: Message, commitment: Commitment) -> bool:
+    good = holds(message, commitment)
+    signer = commitment.committer or "unsigned"
+    verdict = click.style("holds", fg="green") if good else click.style("FAILS", fg="red")
+    click.echo(f"{commitment.id}  {commitment.device}/{commitment.type}  {signer}  {verdict}")
+    click.echo(f"    covers {', '.join(commitment.committed) or 'nothing'}")
+    return good
+
+
+def _from_file(path: Path, codec: str | None) -> Message:
+    from hyperbeam_trio.device import DeviceTable
+
+    devices = DeviceTable(NodeConfig().default_device)
+    found = devices.get(codec or _CODECS.get(path.suffix, _ANS104)).codec
+    if found is None:
+        raise BadRequest(f"{codec} is no encoding.")
+    return found.from_bytes(path.read_bytes())
+
+
+def _from_url(url: str) -> Message:
+    import httpx
+
+    from hyperbeam_trio.codec.httpsig import HTTPSIG
+
+    try:
+        answer = httpx.get(url, timeout=60)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise RemoteError(f"{url} did not answer: {error}") from None
+    pairs = [(name.decode().lower(), value) for name, value in answer.headers.raw]
+    return HTTPSIG.decode(pairs, answer.content or None)
+
+
+async def _from_store(id: str, stores: list[str]) -> Message:
+    from hyperbeam_trio.cache import Cache
+    from hyperbeam_trio.store import open_stores
+
+    opened = await open_stores(NodeConfig(store=stores).stores())
+    try:
+        cache = Cache(opened)
+        found = await cache.read(id, commitments="all")
+        loaded = await cache.load_all(found) if found is not None else None
+    finally:
+        await opened.close()
+    if not isinstance(loaded, Message):
+        raise NotFound(f"No message of id {id} is stored in {', '.join(stores)}.")
+    return loaded
