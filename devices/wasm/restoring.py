@@ -7,7 +7,6 @@ touched; so only pages that are not zero are written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from operator import length_hint
 
 from hyperbeam_trio.devices.wasm import raw
 from hyperbeam_trio.devices.wasm.instance import Instance
@@ -15,9 +14,6 @@ from hyperbeam_trio.devices.wasm.layout import PAGE_BYTES
 from hyperbeam_trio.devices.wasm.memory import Memory
 from hyperbeam_trio.devices.wasm.snapshot import ZERO_PAGE
 from hyperbeam_trio.errors import BadRequest
-
-DENSE = 0.75
-"""From this share of pages with content on, huge pages cost little memory and save time."""
 
 _zero = raw.address_of(ZERO_PAGE)
 
@@ -28,20 +24,19 @@ def restore(instance: Instance, body: bytes | bytearray, *, own: bool = True) ->
     `own=False` is for snapshots that another node took: the reference's engine appends one page of
     its own to a memory, so a body that is one page longer than the memory is cut, not grown into.
     Raises `BadRequest` for a body that can't be this module's memory and `GuestLimit` if it does
-    not fit the limits. Blocks: about 10 ms for 64 MiB.
+    not fit the limits. Blocks: about 25 ms for 64 MiB, nearly all of
+    it the kernel's page faults.
     """
     size = len(body)
     memory = instance.memory
     if memory is not None and not own and size == memory.size + PAGE_BYTES:
         size = memory.size
-    pages = list(_pages_with_content(raw.address_of(body), size))
-    _restore(instance, size, pages, len(pages))
+    _restore(instance, size, _pages_with_content(raw.address_of(body), size))
 
 
 def restore_pages(instance: Instance, size: int, pages: Iterable[tuple[int, bytes]]) -> None:
     """The same from numbered pages of 64 KiB; all other pages of `size` bytes are zero."""
-    addresses = ((number, raw.address_of(page)) for number, page in _checked(pages))
-    _restore(instance, size, addresses, length_hint(pages))
+    _restore(instance, size, ((number, raw.address_of(page)) for number, page in _checked(pages)))
 
 
 def _checked(pages: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -59,10 +54,8 @@ def _pages_with_content(source: int, size: int) -> Iterator[tuple[int, int]]:
             yield at // PAGE_BYTES, source + at
 
 
-def _restore(
-    instance: Instance, size: int, pages: Iterable[tuple[int, int]], expected: int
-) -> None:
-    """Write `pages` (number, address of the content), about `expected` of them, zero the rest."""
+def _restore(instance: Instance, size: int, pages: Iterable[tuple[int, int]]) -> None:
+    """Write `pages` (number, address of the content), zero the rest."""
     memory = instance.memory
     if memory is None:
         if size:
@@ -74,8 +67,6 @@ def _restore(
     memory.grow_to(size)
     memory.touched = True
     base = memory.base
-    if expected * PAGE_BYTES >= size * DENSE:
-        raw.expect_dense_writes(base, size)
     for number, source in pages:
         if not 0 <= number < size // PAGE_BYTES:
             raise BadRequest(f"Page {number} is outside of a snapshot of {size} bytes.")

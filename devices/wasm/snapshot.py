@@ -75,7 +75,11 @@ class Snapshots:
 
     def _extend(self, size: int) -> None:
         missing = size - len(self._copy)
-        self._copy += bytes(missing)
+        if self._copy:
+            self._copy += bytes(missing)
+        else:
+            # Zeros that cost nothing until they are touched.
+            self._copy = bytearray(size)
         self._digests += [ZERO_DIGEST] * (missing // PAGE_BYTES)
 
     def _page_view(self, number: int) -> memoryview:

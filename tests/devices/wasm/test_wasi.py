@@ -330,11 +330,13 @@ def test_new_table_has_the_standard_files():
     assert table.file_tree() == {"dev": {"stdin": b"", "stdout": b"", "stderr": b""}}
 
 
-names = st.text("abc", min_size=1, max_size=3)
-trees = st.dictionaries(
-    names,
-    st.recursive(st.binary(max_size=5), lambda inner: st.dictionaries(names, inner, min_size=1)),
+names = st.sampled_from(["a", "b", "ab"])
+nodes = st.recursive(
+    st.binary(max_size=5),
+    lambda inner: st.dictionaries(names, inner, min_size=1, max_size=3),
+    max_leaves=6,
 )
+trees = st.dictionaries(names, nodes, max_size=3)
 
 
 @given(tree=trees, offset=st.integers(0, 2**40))
