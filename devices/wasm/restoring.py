@@ -24,8 +24,7 @@ def restore(instance: Instance, body: bytes | bytearray, *, own: bool = True) ->
     `own=False` is for snapshots that another node took: the reference's engine appends one page of
     its own to a memory, so a body that is one page longer than the memory is cut, not grown into.
     Raises `BadRequest` for a body that can't be this module's memory and `GuestLimit` if it does
-    not fit the limits. Blocks: about 25 ms for 64 MiB, nearly all of
-    it the kernel's page faults.
+    not fit the limits. Blocks: about 25 ms for 64 MiB, nearly all of it the kernel's page faults.
     """
     size = len(body)
     memory = instance.memory
