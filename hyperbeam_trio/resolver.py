@@ -375,7 +375,10 @@ _ABSENT = Atom("absent")
 
 
 def fault_of(error: Exception, device: Device, request: Message) -> HyperbeamError:
-    """Our own error in an exception group, or a `NodeError` that names device and key."""
+    """Our own error in an exception group, or a `NodeError` that names device and key.
+
+    What `error` says may hold anything, so only its kind is told; the rest is its cause.
+    """
     if isinstance(error, ExceptionGroup):
         own = error.subgroup(HyperbeamError)
         leaf: BaseException | None = own
@@ -384,6 +387,5 @@ def fault_of(error: Exception, device: Device, request: Message) -> HyperbeamErr
         if isinstance(leaf, HyperbeamError):
             return leaf
     key = request.get("path")
-    return NodeError(
-        f"Device {device.name} failed on {as_text(key) or ''!r}: {type(error).__name__}: {error}"
-    )
+    kind = type(error).__name__
+    return NodeError(f"Device {device.name} failed on {as_text(key) or ''!r}: {kind}.")

@@ -68,10 +68,22 @@ class NodeHandler:
             asked = await read_request(request, self._node, self._negotiator)
             return await self._resolve(request, asked)
         except HyperbeamError as error:
-            return await self._refuse(asked, error)
+            return await self._refuse(asked, self._explained(error, request))
         except Exception as error:
-            log.exception("Answering %s %r failed", request.method, request.target)
-            return await self._refuse(asked, fault(error, self._node.config.mode == "debug"))
+            failed = NodeError("The node failed on this request.")
+            failed.__cause__ = error
+            return await self._refuse(asked, self._explained(failed, request))
+
+    def _explained(self, error: HyperbeamError, request: HttpRequest) -> HyperbeamError:
+        """A fault of ours is logged with its cause; only in debug mode is the client told it."""
+        cause = error.__cause__
+        if not isinstance(error, NodeError) or cause is None:
+            return error
+        log.error("Answering %s %r failed", request.method, request.target, exc_info=error)
+        if self._node.config.mode != "debug":
+            return error
+        text = f"{error.text} {type(cause).__name__}: {cause}"
+        return NodeError(text, status=error.status, details=error.details)
 
     async def _resolve(self, request: HttpRequest, asked: Message) -> HttpResponse:
         node = self._node
@@ -142,12 +154,6 @@ class NodeHandler:
         except HyperbeamError as unrendered:
             plain = Message.of({"accept": b"*/*"})
             return await self._renderer.render(plain, error_message(unrendered), unrendered.status)
-
-
-def fault(error: Exception, debug: bool) -> HyperbeamError:
-    """What a client is told of a fault of ours: its kind, and in debug mode its text."""
-    text = f"{type(error).__name__}: {error}" if debug else "The node failed on this request."
-    return NodeError(text)
 
 
 def _redirect(location: str) -> HttpResponse:
