@@ -9,7 +9,7 @@ import trio
 
 from hyperbeam_trio.errors import BadRequest, TooLarge
 from hyperbeam_trio.http.chunked import ChunkDecoder
-from hyperbeam_trio.http.head import CHUNKED, Head
+from hyperbeam_trio.http.fields import CHUNKED, Fields
 from hyperbeam_trio.http.limits import Limits
 from hyperbeam_trio.http.line import Line
 from hyperbeam_trio.http.patience import Patience
@@ -143,9 +143,9 @@ class LineBody(Body):
 class LengthBody(LineBody):
     """A body of `length` bytes, above zero."""
 
-    def __init__(self, line: Line, limits: Limits, head: Head) -> None:
-        super().__init__(line, limits, head.expects_continue)
-        self._left = head.length
+    def __init__(self, line: Line, limits: Limits, fields: Fields) -> None:
+        super().__init__(line, limits, fields.expects_continue)
+        self._left = fields.length
 
     @property
     def reusable(self) -> bool:
@@ -170,8 +170,8 @@ class LengthBody(LineBody):
 class ChunkedBody(LineBody):
     """A body in the chunked transfer coding."""
 
-    def __init__(self, line: Line, limits: Limits, head: Head) -> None:
-        super().__init__(line, limits, head.expects_continue)
+    def __init__(self, line: Line, limits: Limits, fields: Fields) -> None:
+        super().__init__(line, limits, fields.expects_continue)
         self._decoder = ChunkDecoder()
 
     async def _next(self) -> bytes:
@@ -182,8 +182,8 @@ class ChunkedBody(LineBody):
         return data
 
 
-def open_body(head: Head, line: Line, limits: Limits) -> Body:
-    """The reader of the body that `head` announces."""
-    if head.length == CHUNKED:
-        return ChunkedBody(line, limits, head)
-    return LengthBody(line, limits, head) if head.length else NO_BODY
+def open_body(fields: Fields, line: Line, limits: Limits) -> Body:
+    """The reader of the body that `fields` announce."""
+    if fields.length == CHUNKED:
+        return ChunkedBody(line, limits, fields)
+    return LengthBody(line, limits, fields) if fields.length else NO_BODY

@@ -50,8 +50,9 @@ class ChunkDecoder:
         return True
 
     def _check_partial_size(self, line: bytes) -> None:
-        begun = line.rstrip(b"\r").rstrip(b" \t")
-        if begun and (len(line) >= SIZE_LINE_BYTES or not _match_size(begun)):
+        begun = line.rstrip(b"\r")
+        hopeless = bool(begun) and _match_size(begun.rstrip(b" \t")) is None
+        if hopeless or len(line) >= SIZE_LINE_BYTES:
             raise BadRequest("The body has a malformed chunk size.")
 
     def _content(self) -> bool:

@@ -12,11 +12,11 @@ from hyperbeam_trio.http.body import Body, open_body
 from hyperbeam_trio.http.bridge import serve_mounted
 from hyperbeam_trio.http.exchange import Handler, HttpRequest, HttpResponse
 from hyperbeam_trio.http.handover import Hypercorn
-from hyperbeam_trio.http.head import PREFACE, Head, Refused, parse_head
+from hyperbeam_trio.http.head import PREFACE, Head, parse_head
 from hyperbeam_trio.http.line import Line, Phase
 from hyperbeam_trio.http.reply import LINGER_SECONDS, Reply, linger
 from hyperbeam_trio.http.request import to_origin_form
-from hyperbeam_trio.http.response import answer, busy, refusal
+from hyperbeam_trio.http.response import Refused, answer, busy, refusal
 from hyperbeam_trio.http.stream import DoorStream
 from hyperbeam_trio.http.traffic import Traffic
 from hyperbeam_trio.http.watch import Watch
@@ -102,9 +102,9 @@ class Connection:
             return await self._hand_over(data)
         self._fresh = False
         head = parse_head(data, self._limits)
-        if head.upgrade == b"websocket" and head.method == "GET":
+        if head.fields.upgrade == b"websocket" and head.method == "GET":
             return await self._hand_over(data)
-        body = open_body(head, self._line, self._limits)
+        body = open_body(head.fields, self._line, self._limits)
         traffic = self._house.traffic
         self._reply = reply = Reply(self._line, head, body, traffic)
         if not traffic.begin_request():
@@ -119,7 +119,7 @@ class Connection:
         app = mounted(house.mounts, head.target) if house.mounts else None
         if app is not None:
             return await serve_mounted(app, head, body, reply, self._peer, self._scheme)
-        target, headers = to_origin_form(head.target, head.headers)
+        target, headers = to_origin_form(head.target, head.fields.headers)
         request = HttpRequest(
             head.method, target, headers, body, self._peer, head.version, self._scheme
         )

@@ -8,9 +8,10 @@ from math import inf
 import trio
 
 from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.http.head import HEAD_END, HeadBuffer, bad
+from hyperbeam_trio.http.head import HEAD_END, HeadBuffer
 from hyperbeam_trio.http.limits import Limits
 from hyperbeam_trio.http.patience import Patience
+from hyperbeam_trio.http.response import bad
 from hyperbeam_trio.http.stream import parts
 from hyperbeam_trio.http.watch import Watch
 

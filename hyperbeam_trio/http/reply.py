@@ -122,7 +122,10 @@ class Reply:
 
     def _connection_line(self, framed: bool = True) -> bytes:
         self._keep = (
-            framed and self._head.keep_alive and self._body.reusable and not self._traffic.draining
+            framed
+            and self._head.fields.keep_alive
+            and self._body.reusable
+            and not self._traffic.draining
         )
         if self._head.version == "1.0":
             return b"connection: keep-alive\r\n" if self._keep else b"connection: close\r\n"

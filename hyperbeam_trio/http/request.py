@@ -44,11 +44,13 @@ def _refuse_fields(fields: dict[bytes, bytes], limits: Limits) -> HttpResponse |
 
 def refuse_target(method: str, target: bytes) -> HttpResponse | None:
     """The answer to a target that is no path, or `None` (RFC 9112 §3.2)."""
+    if target.startswith(b"/") and b"#" not in target and method != "CONNECT":
+        return None
     if method == "CONNECT":
         return refusal(405, "This is no proxy.", (b"allow", b"GET, HEAD, POST, PUT, OPTIONS"))
     if b"#" in target:
         return refusal(400, "The request's target has a fragment.")
-    if target.startswith(b"/") or (target == b"*" and method == "OPTIONS"):
+    if target == b"*" and method == "OPTIONS":
         return None
     absolute = _match_absolute(target)
     if absolute is None or not absolute[1] or _is_host(absolute[1]) is None:

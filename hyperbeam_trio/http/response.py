@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncIterator, Sequence
+from functools import lru_cache
 
 from hyperbeam_trio.errors import HyperbeamError, NodeError
 from hyperbeam_trio.http.exchange import Handler, Header, HttpRequest, HttpResponse
@@ -32,18 +33,22 @@ CORS: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
 )
 
-_is_name = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+").fullmatch
-_unsendable = re.compile(rb"[\r\n\0]").search
+_match_name = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+
+
+@lru_cache(maxsize=4096)
+def _is_sent(name: bytes) -> bool:
+    if _match_name(name) is None:
+        raise NodeError(f"The answer has a header named {name[:80]!r}, which HTTP can't carry.")
+    return name not in FRAMING
 
 
 def sendable_headers(headers: Sequence[Header]) -> list[Header]:
     """`headers` without framing; `NodeError` for a name or value that must not be sent."""
-    kept = [header for header in headers if header[0] not in FRAMING]
-    for name, value in kept:
-        if _is_name(name) is None:
-            raise NodeError(f"The answer has a header named {name[:80]!r}, which HTTP can't carry.")
-        if _unsendable(value) is not None:
-            raise NodeError(f"The answer's header {name!r} holds a line break or a zero byte.")
+    kept = [header for header in headers if _is_sent(header[0])]
+    values = b"".join([value for _, value in kept])
+    if b"\n" in values or b"\r" in values or b"\0" in values:
+        raise NodeError("A header of the answer holds a line break or a zero byte.")
     return kept
 
 
@@ -51,6 +56,19 @@ def refusal(status: int, text: str, *headers: Header) -> HttpResponse:
     """A small `text/plain` answer of the door itself, which pages of any origin may read."""
     content = ((b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store"))
     return HttpResponse(status, [*content, *CORS, *headers], text.encode() + b"\n")
+
+
+class Refused(Exception):
+    """A request that the door answers by itself, with `response`, and then closes."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        super().__init__(response.status, response.body)
+        self.response = response
+
+
+def bad(text: str, status: int = 400) -> Refused:
+    """A refusal, to be raised, with a status and a line of text."""
+    return Refused(refusal(status, text))
 
 
 def busy(retry_after: int, text: str = "The node is busy.") -> HttpResponse:

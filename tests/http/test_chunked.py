@@ -87,6 +87,8 @@ def test_many_small_chunks_cost_no_more_than_their_bytes() -> None:
         (b"5 \r\n", "chunk size"),
         (b"1" * 16, "chunk size"),
         (b"1;" + b"a" * 5000, "chunk size"),
+        (b"1" + b" " * 5000, "chunk size"),
+        (b" ", "chunk size"),
         (b"1\r\nab", "longer than its size"),
         (b"0\r\nX\r\n\r\n", "trailers"),
         (b"0\r\nX: a\r\n" * 10_000, "trailers"),

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperbeam_trio.http.head import CHUNKED, Head, HeadBuffer, Refused, parse_head
+from hyperbeam_trio.http.fields import CHUNKED
+from hyperbeam_trio.http.head import Head, HeadBuffer, parse_head
 from hyperbeam_trio.http.limits import Limits
+from hyperbeam_trio.http.response import Refused
 
 LIMITS = Limits()
 
@@ -20,7 +22,7 @@ def parse(*lines: str, start: str = "POST /a?b HTTP/1.1") -> Head:
 
 def test_names_are_lower_case_and_values_have_no_white_space_around() -> None:
     head = parse("X-Y: \t a b \t", "x-Y:c")
-    assert head.headers == [(b"host", b"a"), (b"x-y", b"a b"), (b"x-y", b"c")]
+    assert head.fields.headers == ((b"host", b"a"), (b"x-y", b"a b"), (b"x-y", b"c"))
     assert (head.method, head.target, head.version) == ("POST", b"/a?b", "1.1")
 
 
@@ -29,7 +31,7 @@ def test_names_are_lower_case_and_values_have_no_white_space_around() -> None:
     [((), 0), (("Content-Length: 7",), 7), (("Transfer-Encoding: Chunked",), CHUNKED)],
 )
 def test_the_length_of_the_body(lines: tuple[str, ...], length: int) -> None:
-    assert parse(*lines).length == length
+    assert parse(*lines).fields.length == length
 
 
 @pytest.mark.parametrize(
@@ -48,17 +50,17 @@ def test_the_length_of_the_body(lines: tuple[str, ...], length: int) -> None:
 def test_whether_the_connection_goes_on(
     version: str, lines: tuple[str, ...], keep_alive: bool
 ) -> None:
-    assert parse(*lines, start=f"GET / HTTP/{version}").keep_alive == keep_alive
+    assert parse(*lines, start=f"GET / HTTP/{version}").fields.keep_alive == keep_alive
 
 
 def test_an_upgrade_needs_connection_to_name_it() -> None:
-    assert parse("Upgrade: WebSocket").upgrade == b""
-    assert parse("Upgrade: WebSocket", "Connection: x, Upgrade").upgrade == b"websocket"
+    assert parse("Upgrade: WebSocket").fields.upgrade == b""
+    assert parse("Upgrade: WebSocket", "Connection: x, Upgrade").fields.upgrade == b"websocket"
 
 
 def test_an_expectation_counts_in_version_1_1_only() -> None:
-    assert parse("Expect: 100-Continue").expects_continue
-    assert not parse("Expect: 100-continue", start="POST / HTTP/1.0").expects_continue
+    assert parse("Expect: 100-Continue").fields.expects_continue
+    assert not parse("Expect: 100-continue", start="POST / HTTP/1.0").fields.expects_continue
 
 
 @given(st.binary(min_size=1, max_size=200))
