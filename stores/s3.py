@@ -31,6 +31,7 @@ from hyperbeam_trio.store_options import StoreOptions
 from hyperbeam_trio.stores.frame import damaged
 from hyperbeam_trio.stores.in_flight import InFlight
 from hyperbeam_trio.stores.s3_names import just_before, key_of, object_name
+from hyperbeam_trio.stores.workers import Workers
 
 try:
     import obstore
@@ -60,7 +61,7 @@ class S3Store(Store):
         self._bucket = bucket
         self._place = place
         self._connections = connections
-        self._limiter = trio.CapacityLimiter(connections)
+        self._workers = Workers(connections)
         self._in_flight = InFlight(place)
 
     @classmethod
@@ -126,6 +127,10 @@ class S3Store(Store):
             chunks = (names[start : start + PAGE] for start in range(0, len(names), PAGE))
             await self._all((partial(self._delete, chunk) for chunk in chunks), 1)
 
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep threads ready for requests, which makes them cheaper."""
+        await self._workers.serve(task_status)
+
     async def close(self) -> None:
         await self._in_flight.aclose()
 
@@ -135,7 +140,7 @@ class S3Store(Store):
     async def _call(self, request: Callable[[], T]) -> T:
         """Run a request in a thread, with our errors."""
         try:
-            return await trio.to_thread.run_sync(request, limiter=self._limiter)
+            return await self._workers.run(request)
         except (BaseError, OSError, ValueError) as error:
             raise self._error(error) from error
 
