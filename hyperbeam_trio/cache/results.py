@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hyperbeam_trio.cache.layout import NAME, RESULT, common_prefix, escape, unescape
 from hyperbeam_trio.cache.record import damaged, decode
-from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging
+from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, is_covered
 from hyperbeam_trio.cache.writing import Writer
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
@@ -50,11 +50,7 @@ class Cache(Writer):
             for given in inputs:
                 if not isinstance(given, Link):
                     staging.add(given)
-            items: dict[str, Value] = {"value": staging.part(value)}
-            if isinstance(value, Message):
-                # Under the id of all keys: a signed one may stand for fewer (spec/01 §6).
-                items["value"] = Link(staging.add(value))
-                items["commitments"] = [id.encode() for id in value.commitments]
+            items = _result_items(staging, value)
             items["created-at"] = float(self._clock())
             staging.note(RESULT + escape(key), items)
 
@@ -114,3 +110,14 @@ class Cache(Writer):
         if not isinstance(target, Link) or not isinstance(name, bytes):
             raise damaged(key, "it holds no name")
         return target.id, name.decode("utf-8", "surrogatepass")
+
+
+def _result_items(staging: Staging, value: Value) -> dict[str, Value]:
+    if not is_covered(value):
+        # Such as a commitment, whose signature is no part of its id as a message.
+        return {"value": staging.inline(value)}
+    if not isinstance(value, Message):
+        return {"value": staging.part(value)}
+    # Under the id of all keys: a signed one may stand for fewer (spec/01 §6).
+    ids: list[Value] = [id.encode() for id in value.commitments]
+    return {"value": Link(staging.add(value)), "commitments": ids}

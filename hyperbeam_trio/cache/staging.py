@@ -14,10 +14,11 @@ from hyperbeam_trio.cache.record import encode
 from hyperbeam_trio.codec.ids import fresh_id, is_unsigned, link_id
 from hyperbeam_trio.codec.scalars import MAX_NESTING
 from hyperbeam_trio.codec.structured import from_tabm, to_tabm
+from hyperbeam_trio.codec.tabm import REGENERATED
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.errors import BadRequest, TooLarge
-from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, describe
+from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, describe, is_private
 
 BLOB_BYTES: Final = 4096
 """Binaries over this size are blobs of their own and are read as links."""
@@ -26,7 +27,7 @@ HASH_INLINE_BYTES: Final = 512 * 1024
 
 _SCALARS = frozenset({int, float, bool, Atom, type(None)})
 # No part of any id, so two messages of one id could differ in them (spec/02 §7).
-_NOT_STORED = frozenset({"commitments", "unsigned_id", "content-digest"})
+_NOT_STORED = REGENERATED | {"commitments", "signature", "signature-input"}
 
 
 class Unread(Exception):
@@ -100,6 +101,15 @@ class Staging:
                 tuple([s if type(s) is bytes else self.part(s, depth + 1) for s in steps])
             )
         return value
+
+    def inline(self, value: Value) -> Value:
+        """`value` to stand whole inside a record: nothing is left out but what is private."""
+        if isinstance(value, Message):
+            items = value.items()
+            return Message.of({k: self.inline(v) for k, v in items if not is_private(k)})
+        if isinstance(value, list):
+            return [self.inline(item) for item in value]
+        return self.part(value)
 
     def note(self, key: str, items: Mapping[str, Value]) -> None:
         """Stage a record that may change: a result or a name."""
@@ -294,6 +304,13 @@ def _is_stored(key: str) -> bool:
 def _check_depth(depth: int) -> None:
     if depth > MAX_NESTING:
         raise TooLarge(f"Messages are nested over {MAX_NESTING} deep.")
+
+
+def is_covered(value: Value) -> bool:
+    """Whether the id of a value says all of it, so that it can be stored under its id."""
+    if isinstance(value, Message):
+        return _NOT_STORED.isdisjoint(value._items) and all(map(is_covered, value.values()))
+    return not isinstance(value, list) or all(map(is_covered, value))
 
 
 def entries(value: Value) -> tuple[str, Mapping[str, bytes]]:

@@ -71,7 +71,7 @@ class Writer(Loader):
 
         await self.pause.enter()
         try:
-            staging = Staging(self._known.get, self._blob_bytes)
+            staging = self._staging()
             await self._staged(staging, stage)
             await self._prepare(staging)
             created = await self.store.claim(staging.notes, staging.entries)
@@ -98,12 +98,17 @@ class Writer(Loader):
         """Put what `stage` stages, after providing what it needs; the outcome of `stage`."""
         await self.pause.enter()
         try:
-            staging = Staging(self._known.get, self._blob_bytes)
+            staging = self._staging()
             staged = await self._staged(staging, stage)
             await self._put(staging)
             return staged
         finally:
             self.pause.leave()
+
+    def _staging(self) -> Staging:
+        # A store that is not durable may have dropped what was written.
+        known = self._known.get if self.store.durable else _nothing
+        return Staging(known, self._blob_bytes)
 
     async def _staged(self, staging: Staging, stage: Callable[[Staging], T]) -> T:
         while True:
@@ -143,6 +148,10 @@ class Writer(Loader):
     def _note_known(self, staging: Staging) -> None:
         for key in staging.entries:
             self._known.set(key, True)
+
+
+def _nothing(key: str) -> None:
+    return None
 
 
 def _stage_name(staging: Staging, name: str, id: str) -> None:

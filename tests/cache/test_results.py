@@ -48,6 +48,18 @@ async def test_results_never_show_in_the_message_they_belong_to(cache: Cache) ->
     assert await cache.read(id) == BASE
 
 
+async def test_results_keep_what_no_id_covers(cache: Cache, store: DictStore) -> None:
+    """Ids leave signatures out, so commitments, asked for as messages, would be mixed up."""
+    for number in (1, 2):
+        commitment = Message(type="hmac", signature=f"signature {number}", priv="SECRET")
+        await cache.write_result(f"{number}", Message(a=commitment, b=[commitment]))
+    for number in (1, 2):
+        shown = Message(type="hmac", signature=f"signature {number}")
+        found = await cache.read_result(f"{number}")
+        assert found == StoredResult(Message(a=shown, b=[shown]), 1000.0)
+    assert not any(b"SECRET" in value for value in store.values.values())
+
+
 async def test_a_newer_result_replaces_an_older_one(cache: Cache) -> None:
     await cache.write_result("key", b"old")
     await cache.write_result("key", Message(new=1))

@@ -55,6 +55,7 @@ async def test_private_and_regenerated_keys_are_never_written(
             "nested": Message({"c": "2", "priv": "SECRET"}).with_private(live="SECRET"),
             "content-digest": b"SECRET",
             "unsigned_id": b"SECRET",
+            "signature": b"SECRET",
         }
     )
     id = await cache.write(secret.with_private(live=object()).with_hashpath("SECRET"))

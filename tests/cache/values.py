@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hyperbeam_trio.message import Atom, Message, Value, is_private
 
 _NOT_STORED = {"commitments", "unsigned_id", "content-digest", "ao-types", "ao-body-key"}
+_NOT_STORED |= {"signature", "signature-input"}
 
 keys = st.text(min_size=1, max_size=12).filter(
     lambda key: (
