@@ -3,6 +3,6 @@
 Importing any codec lets the commitments of all of them be checked.
 """
 
-from hyperbeam_trio.codec import commit
+from hyperbeam_trio.codec import ans104, commit, tx
 
-__all__ = ["commit"]
+__all__ = ["ans104", "commit", "tx"]

@@ -11,6 +11,7 @@ from hyperbeam_trio.message import Atom, Message, Value
 
 RESERVED: Final = frozenset(
     {
+        *("ao-data-key", "ao-type", "bundle-format", "bundle-map", "bundle-version"),
         *("ao-body-key", "ao-ids", "ao-types", "body-keys", "commitments", "content-digest"),
         *("content-disposition", "content-length", "inline-body-key", "signature"),
         *("signature-input", "unsigned_id"),
