@@ -21,7 +21,6 @@ from hyperbeam_trio.http.wire import encode_last_words
 log = logging.getLogger("hyperbeam_trio.http")
 
 BACKLOG = 4096
-ACCEPTED_AT_ONCE = 64
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 EXHAUSTED_SECONDS = 0.1
 
@@ -90,8 +89,8 @@ class Listener:
         while True:
             await trio.lowlevel.wait_readable(sock)
             try:
-                for _ in range(ACCEPTED_AT_ONCE):
-                    connections.start_soon(self._run_connection, *sock.accept())
+                # One at a time, so that processes that share the socket share the connections.
+                connections.start_soon(self._run_connection, *sock.accept())
             except BlockingIOError:
                 continue
             except OSError as error:

@@ -122,3 +122,12 @@ async def until(condition: Callable[[], bool]) -> None:
 async def connect(address: Address) -> AsyncIterator[RawClient]:
     async with await trio.open_tcp_stream(*address) as stream:
         yield RawClient(stream)
+
+
+async def can_connect(address: Address) -> bool:
+    """Whether somebody listens there."""
+    try:
+        async with connect(address):
+            return True
+    except OSError:
+        return False

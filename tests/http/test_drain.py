@@ -11,7 +11,7 @@ from hyperbeam_trio.http.exchange import Handler, HttpRequest, HttpResponse
 from hyperbeam_trio.http.limits import Limits
 from hyperbeam_trio.http.server import DoorName, serve
 from hyperbeam_trio.http.traffic import Traffic
-from tests.http.client import connect, request
+from tests.http.client import can_connect, connect, request
 from tests.http.conftest import echo
 
 
@@ -35,14 +35,6 @@ class Running:
                     task_status.started(address)
             self.stopped.set()
             nursery.cancel_scope.cancel()
-
-
-async def can_connect(address: tuple[str, int]) -> bool:
-    try:
-        async with connect(address):
-            return True
-    except OSError:
-        return False
 
 
 async def test_a_request_in_flight_is_answered_and_its_connection_closed(door: DoorName) -> None:

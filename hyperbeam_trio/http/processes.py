@@ -1,0 +1,138 @@
+"""Several worker processes on one listening socket: `--processes N` (spec/09 §3).
+
+The workers hold no truth in memory, so one that dies is just replaced. They are started as new
+programs, not forked: a fork could not open a store that its parent has open.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+import trio
+
+from hyperbeam_trio.errors import NodeError
+
+log = logging.getLogger("hyperbeam_trio.http")
+
+Command = Callable[["Inheritance"], Sequence[str]]
+
+STABLE_SECONDS = 5.0
+"""A worker that lives shorter counts as one that can't start."""
+
+FALSE_STARTS = 5
+"""So many of them in a row end the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """File descriptors that a worker gets, under the same numbers as in its parent.
+
+    `sockets` listen; `lifeline` is a pipe that ends when the parent does.
+    """
+
+    sockets: tuple[int, ...]
+    lifeline: int
+
+    def open_sockets(self) -> list[socket.socket]:
+        """In the worker: the sockets, for `serve(…, sockets=…)`."""
+        return [socket.socket(fileno=fd) for fd in self.sockets]
+
+    async def wait_orphaned(self) -> None:
+        """In the worker: return when the parent has died without a word."""
+        await trio.lowlevel.wait_readable(self.lifeline)
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Keeps `processes` workers alive, each started with `command(inheritance)`."""
+
+    command: Command
+    processes: int
+    inheritance: Inheritance
+    grace_seconds: float
+    failure: NodeError | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Until `scope` is cancelled; then every worker gets SIGTERM and is waited for."""
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                for _ in range(self.processes):
+                    nursery.start_soon(self._keep_one)
+                task_status.started()
+        if self.failure is not None:
+            raise self.failure
+
+    async def _keep_one(self) -> None:
+        false_starts = 0
+        while True:
+            begun = trio.current_time()
+            code = await self._run_one()
+            lived = trio.current_time() - begun
+            false_starts = false_starts + 1 if lived < STABLE_SECONDS else 0
+            if false_starts >= FALSE_STARTS:
+                self.failure = NodeError(f"The workers can't start; the last ended with {code}.")
+                self.scope.cancel()
+            log.warning("a worker ended with %d after %.1f s; starting another", code, lived)
+            await trio.sleep(0.1 * 2**false_starts if false_starts else 0)
+
+    async def _run_one(self) -> int:
+        inherited = [*self.inheritance.sockets, self.inheritance.lifeline]
+        argv = list(self.command(self.inheritance))
+        process = await trio.lowlevel.open_process(argv, pass_fds=inherited)
+        try:
+            return await process.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._end(process)
+
+    async def _end(self, process: trio.Process) -> None:
+        if process.poll() is None:
+            process.terminate()
+        with trio.move_on_after(self.grace_seconds):
+            await process.wait()
+        if process.poll() is None:
+            log.error("worker %d did not stop in time", process.pid)
+            process.kill()
+            await process.wait()
+
+
+async def supervise(
+    command: Command,
+    processes: int,
+    sockets: Sequence[socket.socket],
+    *,
+    grace_seconds: float = inf,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run `processes` workers that share `sockets`, until SIGTERM, SIGINT or cancellation.
+
+    `command` makes a worker's argument vector. A worker that ends is replaced. At the end all get
+    SIGTERM and `grace_seconds` to finish. `NodeError` when workers end as soon as they start.
+    Call it in the main thread; nothing of the node may be open in this process but `sockets`.
+    """
+    lifeline, held = os.pipe()
+    inheritance = Inheritance(tuple(sock.fileno() for sock in sockets), lifeline)
+    supervisor = Supervisor(command, processes, inheritance, grace_seconds)
+    try:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_stop_at_signal, signals, supervisor.scope)
+                await supervisor.run(task_status)
+                nursery.cancel_scope.cancel()
+    except* NodeError as errors:
+        raise errors.exceptions[0] from None
+    finally:
+        os.close(lifeline)
+        os.close(held)
+
+
+async def _stop_at_signal(signals: object, scope: trio.CancelScope) -> None:
+    async for _ in signals:  # type: ignore[attr-defined]  # Trio does not name its type
+        scope.cancel()

@@ -1,0 +1,152 @@
+"""Worker processes on one socket: real processes, real signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import trio
+
+from hyperbeam_trio.errors import NodeError
+from hyperbeam_trio.http.listener import addresses, open_sockets
+from hyperbeam_trio.http.processes import Inheritance, supervise
+from tests.http.client import can_connect, connect
+
+WORKER = """
+import os, sys, signal, trio
+from functools import partial
+from hyperbeam_trio.http.exchange import HttpResponse
+from hyperbeam_trio.http.processes import Inheritance
+from hyperbeam_trio.http.server import serve
+
+async def pid(request):
+    if request.target == b"/die":
+        os._exit(3)
+    return HttpResponse(200, [(b"connection", b"close")], b"%d" % os.getpid())
+
+async def main(inheritance):
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve, pid, sockets=inheritance.open_sockets()))
+            nursery.start_soon(stop_when, inheritance.wait_orphaned(), nursery.cancel_scope)
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+
+async def stop_when(waited, scope):
+    await waited
+    scope.cancel()
+
+trio.run(main, Inheritance((int(sys.argv[1]),), int(sys.argv[2])))
+"""
+
+SUPERVISOR = """
+import sys, trio
+from tests.http.test_processes import worker_command
+from hyperbeam_trio.http.listener import addresses, open_sockets
+from hyperbeam_trio.http.processes import supervise
+
+async def main():
+    sockets = await open_sockets("127.0.0.1", 0)
+    print(addresses(sockets)[0][1], flush=True)
+    await supervise(worker_command, 2, sockets)
+
+trio.run(main)
+"""
+
+
+def worker_command(inheritance: Inheritance) -> list[str]:
+    [sock] = inheritance.sockets
+    return [sys.executable, "-c", WORKER, str(sock), str(inheritance.lifeline)]
+
+
+@asynccontextmanager
+async def supervisor() -> AsyncIterator[tuple[trio.Process, tuple[str, int]]]:
+    """A supervisor of two workers in a process of its own."""
+    argv = [sys.executable, "-c", SUPERVISOR]
+    process = await trio.lowlevel.open_process(argv, stdout=-1)
+    with trio.fail_after(60):
+        try:
+            yield process, ("127.0.0.1", int(await process.stdout.receive_some()))
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            await process.stdout.aclose()
+
+
+async def ask(address: tuple[str, int], target: str = "/") -> int:
+    async with connect(address) as client:
+        return int((await client.get(target)).body)
+
+
+async def pids(address: tuple[str, int], other_than: frozenset[int] = frozenset()) -> set[int]:
+    """The two workers, once both have answered."""
+    found: set[int] = set()
+    while len(found) < 2:
+        found |= {await ask(address)} - other_than
+        await trio.sleep(0.001)
+    return found
+
+
+async def gone(pid: int) -> None:
+    """Return when there is no process `pid` any more."""
+    with suppress(ProcessLookupError):
+        while True:
+            os.kill(pid, 0)
+            with suppress(FileNotFoundError):
+                if b") Z " in await trio.Path(f"/proc/{pid}/stat").read_bytes():
+                    return
+            await trio.sleep(0.01)
+
+
+async def test_two_workers_serve_one_socket_and_stop_at_sigterm() -> None:
+    async with supervisor() as (process, address):
+        workers = await pids(address)
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+        for pid in workers:
+            await gone(pid)
+        assert not await can_connect(address)
+
+
+async def test_a_worker_that_dies_is_replaced_and_the_other_goes_on() -> None:
+    async with supervisor() as (_, address):
+        before = await pids(address)
+        with pytest.raises(EOFError):
+            await ask(address, "/die")
+        after: set[int] = set()
+        while not after - before or not after & before:
+            after.add(await ask(address))
+        assert len(after) == 2
+
+
+async def test_workers_end_when_their_supervisor_is_killed() -> None:
+    async with supervisor() as (process, address):
+        workers = await pids(address)
+        process.kill()
+        await process.wait()
+        for pid in workers:
+            await gone(pid)
+
+
+async def test_workers_that_can_not_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperbeam_trio.http.processes.FALSE_STARTS", 2)
+    sockets = await open_sockets("127.0.0.1", 0)
+    assert addresses(sockets)[0][1] > 0
+    with pytest.raises(NodeError, match="can't start; the last ended with 7"):
+        await supervise(lambda _: [sys.executable, "-c", "exit(7)"], 1, sockets)
+    for sock in sockets:
+        sock.close()
+
+
+async def test_one_process_loads_nothing_of_this() -> None:
+    code = (
+        "import sys, hyperbeam_trio.http.server;"
+        "print('hyperbeam_trio.http.processes' in sys.modules)"
+    )
+    done = await trio.run_process([sys.executable, "-c", code], capture_stdout=True)
+    assert done.stdout == b"False\n"
