@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from hyperbeam_trio.devices.wasm import raw
 from hyperbeam_trio.devices.wasm.guest import NOT_ARMED, Guest
 from hyperbeam_trio.devices.wasm.signature import (
-    FLOATS,
     SLOT_BYTES,
     Argument,
     Number,
@@ -73,7 +72,6 @@ def _unary(guest: Guest, name: str, signature: Signature, address: Any) -> Call:
     buffer = ctypes.create_string_buffer(SLOT_BYTES)
     parameter = memoryview(buffer).cast("B").cast(VIEWS[signature.params])
     result = memoryview(buffer).cast("B").cast(VIEWS[signature.results])
-    plain = float if signature.params in FLOATS else int
     epochs, trap = guest.epochs, guest.trap_slot
     run, armed = raw.call_unchecked, NOT_ARMED
     context, trap_pointer = guest.context, guest.trap_pointer
@@ -85,10 +83,10 @@ def _unary(guest: Guest, name: str, signature: Signature, address: Any) -> Call:
             armed = guest.arm()
         try:
             (argument,) = arguments
-            if type(argument) is not plain:
+            if argument is True or argument is False:
                 raise TypeError
             parameter[0] = argument
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             (parameter[0],) = convert_arguments(name, signature, arguments)
         if (error := run(context, function, slots, 1, trap_pointer)) or trap[0]:
             raise guest.failure(error)
