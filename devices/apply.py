@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hyperbeam_trio.commitments import failing_commitments, only_committed
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, default, key
 from hyperbeam_trio.errors import BadRequest, NotFound
@@ -37,7 +38,8 @@ class ApplyDevice(Device):
         direct = await context.get(source, text)
         if direct is not None:
             return direct
-        return await context.resolve_many(parse_request(_request(source, text)))
+        asked = _request(await _checked(source, context), text)
+        return await context.resolve_many(parse_request(asked))
 
     @key
     async def pair(self, base: Message, request: Message, context: Context) -> Value:
@@ -46,8 +48,32 @@ class ApplyDevice(Device):
 
 
 def _request(source: Message, path: str) -> Message:
+    """The source as a request to `path`, said by its signers as far as they said all of it."""
     items = {k: v for k, v in source.items() if k not in RESERVED and k != "device"}
-    return Message.of({**items, "path": path.encode()})
+    request = Message.of({**items, "path": path.encode()})
+    held = source.commitments.values()
+    return request.with_commitments(
+        [c for c in held if all(request.get(k) == source.get(k) for k in c.committed)]
+    )
+
+
+async def _checked(source: Message, context: Context) -> Message:
+    """A message from inside of a request, with its commitments if they hold."""
+    if not source.commitments:
+        return source
+    loaded = await context.load_all(source)
+    if not isinstance(loaded, Message) or failing_commitments(loaded):
+        return source.uncommitted()
+    return _said(loaded) if loaded.signers else loaded
+
+
+def _said(signed: Message) -> Message:
+    """What the signers of a request said, and its method, which is the transport's."""
+    said = only_committed(signed)
+    if "method" not in signed or "method" in said:
+        return said
+    beside = said.set_values({"method": signed["method"]})
+    return beside.with_commitments(said.commitments.values())
 
 
 async def _source(base: Message, request: Message, context: Context) -> Message:

@@ -43,10 +43,9 @@ _NOT_OF_THE_MESSAGE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message as it is sent: `path` is a path with its query, or a whole URL."""
+    """A message as it is sent, but for where."""
 
     method: str
-    path: str
     headers: list[Header]
     body: bytes
 
@@ -96,9 +95,25 @@ async def ask(
 ) -> Reply:
     """Send `message` to the node at the URL `peer`, to its `path` by its `method` (GET).
 
-    Links are loaded and sent along. Commitments go with the message, private keys never. A path
-    that is a URL needs no peer. Raises as `HttpClient.request` does; a reply of any status is
-    returned, one with a commitment that does not hold is a `RemoteError`.
+    A path that is a URL needs no peer. See `send` for the rest.
+    """
+    url = url_of(peer, message.text("path", "/"))
+    return await send(node, url, message, deadline=deadline, allow_private=allow_private)
+
+
+async def send(
+    node: Node,
+    url: str,
+    message: Message,
+    *,
+    deadline: float | None = None,
+    allow_private: bool = False,
+) -> Reply:
+    """Send `message` to `url`, whatever its own path is.
+
+    Links are loaded and sent along. Commitments go with the message, private keys never. Raises
+    as `HttpClient.request` does; a reply of any status is returned, one with a commitment that
+    does not hold is a `RemoteError`.
     """
     loaded = await node.cache.load_all(message)
     if not isinstance(loaded, Message):
@@ -106,7 +121,7 @@ async def ask(
     outgoing = encode_request(loaded, codecs_of(node), port=own_port(node))
     response = await node.http_client.request(
         outgoing.method,
-        url_of(peer, outgoing.path),
+        url,
         headers=outgoing.headers,
         body=outgoing.body,
         deadline=deadline,
@@ -151,22 +166,21 @@ def encode_request(message: Message, codec_of: CodecOf, *, port: int | None = No
     of. `raw` sends keys as headers and `body` as it is. Raises `BadRequest`.
     """
     method = message.text("method", "GET").upper()
-    path = message.text("path", "/")
     name = message.text("codec-device", None) or _codec_of_signatures(message)
     public = _without_uncommitted(message.reset(), _TARGET)
     public = public.without(*[key for key in public if is_private(key)])
     if name == RAW:
-        return Outgoing(method, path, _raw_headers(public), public.binary("body", b""))
+        return Outgoing(method, _raw_headers(public), public.binary("body", b""))
     headers = _negotiation(message, port)
     if name == HTTPSIG.name:
         extra = {n.decode(): v for n, v in headers if n.decode() not in public}
         encoded = HTTPSIG.encode(public.set_values(dict(extra)), bundle=True)
-        return Outgoing(method, path, _as_headers(encoded.headers), encoded.body or b"")
+        return Outgoing(method, _as_headers(encoded.headers), encoded.body or b"")
     codec = codec_of(name)
     if codec is None:
         raise BadRequest(f"codec-device is {name!r}, which is no codec of this node.")
     encoded = codec.encode(only_committed(public), bundle=True)
-    return Outgoing(method, path, [*headers, *_as_headers(encoded.headers)], encoded.body or b"")
+    return Outgoing(method, [*headers, *_as_headers(encoded.headers)], encoded.body or b"")
 
 
 def _codec_of_signatures(message: Message) -> str:
