@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Self
 
@@ -113,14 +114,13 @@ class Environment:
     def _commit(self, writes: Sequence[Write[bytes]]) -> None:
         with self._env.begin(write=True) as txn:
             cursor = txn.cursor()
-            for write in writes:
-                if write.kind == "put":
-                    cursor.putmulti(write.pairs)
-                elif write.kind in ("create", "claim"):
-                    write.created = _create(cursor, write)
+            for is_put, run in groupby(writes, key=lambda write: write.kind == "put"):
+                if is_put:
+                    # One call for all of them: each gives the interpreter away and gets it back.
+                    cursor.putmulti([pair for write in run for pair in write.pairs])
                 else:
-                    for key, _ in write.pairs:
-                        txn.delete(key)
+                    for write in run:
+                        _apply(txn, cursor, write)
 
     def _recover(self, error: Exception) -> bool:
         if isinstance(error, lmdb.MapResizedError):
@@ -135,6 +135,14 @@ class Environment:
             return False
         self._env.set_mapsize(larger)
         return True
+
+
+def _apply(txn: lmdb.Transaction[bytes], cursor: lmdb.Cursor[bytes], write: Write[bytes]) -> None:
+    if write.kind == "delete":
+        for key, _ in write.pairs:
+            txn.delete(key)
+    else:
+        write.created = _create(cursor, write)
 
 
 def _create(cursor: lmdb.Cursor[bytes], write: Write[bytes]) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Self, TypeVar
 
 import trio
@@ -217,6 +217,19 @@ class TieredStore(Store):
                 await self._enqueue([key])
                 await self._put_nearer({key: value})
             return True
+
+    async def claim(self, keys: Mapping[str, bytes], content: Mapping[str, bytes]) -> int:
+        self._check_writable()
+        for key in (*keys, *content):
+            check_key(key)
+        with self._in_flight:
+            named = [*content, *keys]
+            await self._enqueue(named)
+            created = await self._authority.call(lambda store: store.claim(keys, content))
+            with trio.CancelScope(shield=True):
+                await self._enqueue(named)
+                await self._put_nearer({**content, **dict(islice(keys.items(), created))})
+            return created
 
     async def delete(self, keys: Sequence[str]) -> None:
         self._in_flight.check_open()

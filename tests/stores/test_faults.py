@@ -30,7 +30,8 @@ STEPS = st.lists(
         st.lists(st.sampled_from([None, None, *LOUD]), max_size=3),
         st.lists(st.sampled_from([None, None, *LOUD]), max_size=3),
     ),
-    max_size=25,
+    min_size=8,
+    max_size=30,
 )
 
 

@@ -157,6 +157,14 @@ async def test_the_authority_decides_a_create(near, far, row):
     assert await row.get("slot") == b"theirs"
 
 
+async def test_the_authority_decides_a_claim(near, far, row):
+    await far.create("slot/3", b"theirs")
+    wanted = {f"slot/{n}": b"ours" for n in range(1, 6)}
+    assert await row.claim(wanted, {"data/x": b"content"}) == 2
+    assert await near.list() == ["data/x", "slot/1", "slot/2"]
+    assert await far.list() == ["data/x", "slot/1", "slot/2", "slot/3"]
+
+
 async def test_a_cancelled_write_does_not_leave_tiers_apart(autojump_clock, near, far, row):
     near.faults.append("delay")
     with trio.move_on_after(1):
