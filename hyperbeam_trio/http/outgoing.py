@@ -10,7 +10,6 @@ from hyperbeam_trio.http.exchange import Header, HttpResponse
 from hyperbeam_trio.http.negotiation import Negotiator
 from hyperbeam_trio.message import (
     Atom,
-    Link,
     Message,
     Value,
     as_text,
