@@ -65,7 +65,11 @@ def limit_reached(limit: str) -> GuestLimit:
     return GuestLimit(f"The Lua guest used up its limit: {limit}.", details={"limit": limit})
 
 
+LONGEST_TEXT = 2000
+"""Characters of a thrown value that an error's text shows; `value` has all of it."""
+
+
 def _text_of(value: Any) -> str:
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return "nil" if value is None else str(value)
+        return value[: 4 * LONGEST_TEXT].decode("utf-8", "replace")[:LONGEST_TEXT]
+    return "nil" if value is None else str(value)[:LONGEST_TEXT]

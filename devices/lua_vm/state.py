@@ -16,7 +16,12 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
-from hyperbeam_trio.devices.lua_vm.failures import SnapshotRefused, limit_reached
+from hyperbeam_trio.devices.lua_vm.failures import (
+    NoSuchFunction,
+    SnapshotRefused,
+    UnfitValue,
+    limit_reached,
+)
 from hyperbeam_trio.devices.lua_vm.host import Host, HostCall
 from hyperbeam_trio.devices.lua_vm.sandbox import Limits
 from hyperbeam_trio.devices.lua_vm.values import Value
@@ -134,9 +139,14 @@ class LuaState:
         `LuaVM.call`; after any error this state is what it was.
         """
         host = host or self._program.host
-        vm = self._take() if keep else self._copy()
-        now, start = host.clock(), time.perf_counter()
-        results = vm.call(function, arguments, live=live, host=host, time=now)
+        now = host.clock()
+        vm = self._take(host) if keep else self._copy(host)
+        start = time.perf_counter()
+        try:
+            results = vm.call(function, arguments, live=live, host=host, time=now)
+        except (NoSuchFunction, UnfitValue):
+            self._give_back(vm)  # the guest didn't run
+            raise
         if not keep:
             return results, self
         made_by = _Call(function, arguments, live, now, vm.host_calls())
@@ -145,7 +155,7 @@ class LuaState:
 
     def functions(self) -> list[str]:
         """The names of all global functions, in order."""
-        vm = self._take()
+        vm = self._take(self._program.host)
         names = vm.functions()
         self._give_back(vm)
         return names
@@ -153,12 +163,12 @@ class LuaState:
     def snapshot(self) -> bytes:
         """This state as bytes; equal states give equal bytes. Raises SnapshotRefused."""
         if self._checkpoint is None:
-            vm = self._take()
+            vm = self._take(self._program.host)
             try:
-                self._write(vm)
+                return self._checkpoint or self._write(vm)
             finally:
                 self._give_back(vm)
-        return self._past()[0] or b""
+        return self._checkpoint
 
     def park(self) -> None:
         """Gives up the live VM to save memory; the next call rebuilds it from a snapshot."""
@@ -172,12 +182,12 @@ class LuaState:
         vm = self._vm
         return 0 if vm is None else vm.memory
 
-    def _take(self) -> LuaVM:
+    def _take(self, host: Host) -> LuaVM:
         """A VM in this state that belongs to the caller alone."""
         with self._program.lock:
             vm, self._vm = self._vm, None
         if vm is None:
-            return self._rebuild()
+            return self._rebuild(host)
         if self._is_due():
             try:
                 self._try_to_write(vm)
@@ -190,7 +200,7 @@ class LuaState:
         with self._program.lock:
             self._vm = self._vm or vm
 
-    def _copy(self) -> LuaVM:
+    def _copy(self, host: Host) -> LuaVM:
         """Another VM in this state; the live one, if any, stays where it is."""
         with self._program.lock:
             vm, self._vm = self._vm, None
@@ -198,13 +208,14 @@ class LuaState:
             if self._checkpoint is None:
                 self._try_to_write(vm)
             self._give_back(vm)
-        return self._rebuild()
+        return self._rebuild(host)
 
     def _past(self) -> tuple[bytes | None, LuaState | None, _Call | None]:
         with self._program.lock:
             return self._checkpoint, self._parent, self._call
 
-    def _rebuild(self) -> LuaVM:
+    def _rebuild(self, host: Host) -> LuaVM:
+        """A new VM in this state; `host` may end the replay."""
         calls: list[_Call] = []
         checkpoint, parent, call = self._past()
         while checkpoint is None and parent is not None and call is not None:
@@ -216,6 +227,7 @@ class LuaState:
                 call.function,
                 call.arguments,
                 live=call.live,
+                host=host,
                 time=call.time,
                 replay=call.answers,
             )
@@ -239,7 +251,7 @@ class LuaState:
             and self._seconds > REPLAY_FACTOR * self._program.write_seconds
         )
 
-    def _write(self, vm: LuaVM) -> None:
+    def _write(self, vm: LuaVM) -> bytes:
         """Makes this state a checkpoint; what led to it is forgotten."""
         start = time.perf_counter()
         data = vm.snapshot()
@@ -247,6 +259,7 @@ class LuaState:
             self._program.write_seconds = time.perf_counter() - start
             self._checkpoint, self._parent, self._call = data, None, None
             self._journal, self._seconds = 0, 0.0
+        return data
 
     def _try_to_write(self, vm: LuaVM) -> None:
         try:

@@ -119,7 +119,7 @@ local function append(keys, count, list, length)
 end
 
 -- The keys of `t` in order, without the integers 1..`skip`: the list, and its length.
-local function ordered_keys(t, skip, arrange)
+local function mixed_keys(t, skip, arrange)
   local ints, others, strings, odd = {}, {}, {}, nil
   local n_ints, n_others, n_strings = 0, 0, 0
   for key in next, t do
@@ -146,6 +146,24 @@ local function ordered_keys(t, skip, arrange)
   local count = append(ints, n_ints, others, n_others)
   if odd then count = append_odd(ints, count, odd, arrange) end
   return ints, append(ints, count, strings, n_strings)
+end
+
+-- The same; most tables have strings for keys, so those don't go through the sorting of kinds.
+local function ordered_keys(t, skip, arrange)
+  local strings, count = {}, 0
+  for key in next, t do
+    if type(key) == "string" then
+      count = count + 1
+      strings[count] = key
+    elseif math_type(key) ~= "integer" or key < 1 or key > skip then
+      return mixed_keys(t, skip, arrange)
+    end
+  end
+  if count > 1 then
+    kit.charge(count * 16)
+    sort(strings)
+  end
+  return strings, count
 end
 
 function kit.keys_in_order(t, skip) return ordered_keys(t, skip or 0, order_objects) end

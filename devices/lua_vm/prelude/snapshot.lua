@@ -109,14 +109,14 @@ end
 
 -- Tables that Lua might measure differently once they are rebuilt.
 local function has_holes(t)
-  local length = rawlen(t)
-  for i = 1, length do
-    if rawget(t, i) == nil then return true end
-  end
+  local whole, largest = 0, 0
   for key in next, t do
-    if math_type(key) == "integer" and key > length then return true end
+    if math_type(key) == "integer" and key > 0 then
+      whole = whole + 1
+      if key > largest then largest = key end
+    end
   end
-  return false
+  return whole ~= largest or rawlen(t) ~= largest
 end
 
 -- The kind of an object that is met for the first time; refuses what can't be written.

@@ -5,7 +5,7 @@ local error, math_type, select, type = error, math.type, select, type
 local byte, find, format, gsub, rep = string.byte, string.find, string.format, string.gsub, string.rep
 local lower, match, reverse, sub, upper = string.lower, string.match, string.reverse, string.sub, string.upper
 local pack, packsize, unpack = string.pack, string.packsize, string.unpack
-local char, codepoint, codes, len, offset = utf8.char, utf8.codepoint, utf8.codes, utf8.len, utf8.offset
+local char, codepoint, len, offset = utf8.char, utf8.codepoint, utf8.len, utf8.offset
 local abs, huge, spread, tointeger = math.abs, math.huge, table.unpack, math.tointeger
 local tonumber, tostring = tonumber, tostring
 local charge, longest = kit.charge, kit.string
@@ -157,14 +157,26 @@ function strings.format(form, ...)
   return result
 end
 
-local function over_text(f)
-  return function(s, ...)
-    if type(s) == "string" then charge(#s) end
-    return f(s, ...)
+local function codepoints(s, i, j)
+  if j and type(s) == "string" then charge(#s * 4) end
+  return codepoint(s, i, j)
+end
+
+local function offset_of(s, n, i)
+  local characters = tointeger(n)
+  if characters and type(s) == "string" then
+    if characters < 0 then characters = -characters end
+    charge(characters < #s and characters or #s)
   end
+  return offset(s, n, i)
+end
+
+local function length(s, i, j)
+  if type(s) == "string" then charge(#s) end
+  return len(s, i, j)
 end
 
 kit.utf8 = {
-  char = char, charpattern = utf8.charpattern, codepoint = over_text(codepoint),
-  codes = over_text(codes), len = over_text(len), offset = over_text(offset),
+  char = char, charpattern = utf8.charpattern, codepoint = codepoints, codes = utf8.codes,
+  len = length, offset = offset_of,
 }

@@ -237,6 +237,8 @@ def test_functions_that_lua_53_dropped_are_there(evaluate, call, value):
         ("return ('abc'):reverse(), ('abc'):sub(-2), #('abc')", [b"cba", b"bc", 3]),
         ("return ('x'):rep('3'), string.rep(5, 2)", [b"xxx", b"55"]),
         ("return utf8.char(233), utf8.len('é'), utf8.codepoint('é')", ["é".encode(), 1, 233]),
+        ("return utf8.offset('aéb', 3), utf8.offset('aéb', -1), utf8.len('aéb', 2)", [4, 4, 2]),
+        ("local n = 0 for _, c in utf8.codes('aéb') do n = n + c end return n", 97 + 233 + 98),
         ("return string.unpack('<i4', string.pack('<i4', 7))", [7, 5]),
     ],
 )

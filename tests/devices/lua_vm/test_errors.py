@@ -111,6 +111,13 @@ def test_what_was_thrown_is_kept(vm, thrown, value, text):
     assert caught.value.text == text
 
 
+@pytest.mark.parametrize("thrown", ["('x'):rep(100000)", "{('x'):rep(100000)}"])
+def test_the_text_of_an_error_is_short(vm, thrown):
+    with pytest.raises(LuaError) as caught:
+        vm(f"function f() error({thrown}) end").call("f", [])
+    assert len(caught.value.text) == 2000
+
+
 def test_the_exception_of_a_host_function_is_the_cause(vm):
     failure = ValueError("no such message")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import trio
 
 from hyperbeam_trio.devices.lua_vm import Host, Limits, LuaError, LuaVM
 from hyperbeam_trio.errors import GuestError, GuestLimit
@@ -245,6 +246,23 @@ def test_the_host_ends_a_guest_that_it_no_longer_needs(vm):
     machine = vm(source, limits=Limits(instructions=1 << 60), host=Host(check=check))
     with pytest.raises(Stop):
         machine.call("f", [])
+    assert machine.spoiled is not None
+
+
+async def test_a_cancelled_task_ends_its_guest(vm):
+    started = trio.Event()
+    machine = vm(
+        "function f() ao.started() while true do pcall(function() while true do end end) end end",
+        limits=Limits(instructions=1 << 60),
+        host=Host(
+            functions={"started": lambda: trio.from_thread.run_sync(started.set)},
+            check=trio.from_thread.check_cancelled,
+        ),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, machine.call, "f", [])
+        await started.wait()
+        nursery.cancel_scope.cancel()
     assert machine.spoiled is not None
 
 

@@ -15,7 +15,9 @@ from hyperbeam_trio.devices.lua_vm import (
     Limits,
     LuaError,
     LuaState,
+    NoSuchFunction,
     SnapshotRefused,
+    UnfitValue,
 )
 from hyperbeam_trio.devices.lua_vm import state as state_module
 from hyperbeam_trio.errors import GuestLimit
@@ -82,6 +84,15 @@ def test_an_error_leaves_no_trace(start):
     with pytest.raises(LuaError, match="late"):
         one.call("fail", [])
     assert one.call("add", [1])[0] == [{"n": 2}]
+
+
+@pytest.mark.parametrize(("function", "argument"), [("gone", 1), ("add", 2**64)])
+def test_a_call_that_never_started_costs_nothing(start, function, argument):
+    _, one = start.call("add", [1])
+    with pytest.raises((NoSuchFunction, UnfitValue)):
+        one.call(function, [argument])
+    assert one.memory > 0
+    assert one.call("read", [])[0] == [1]
 
 
 def test_a_limit_leaves_no_trace():
@@ -152,6 +163,23 @@ def test_a_replay_repeats_the_errors_of_the_host():
         state.call("error", ["lose the vm"])
     assert state.call("rawlen", [[1, 2]])[0] == [2]
     assert log == [[[False, b"away"], [True, 5]]]
+
+
+class Stop(BaseException):
+    pass
+
+
+def test_a_host_may_end_a_replay():
+    def stop():
+        raise Stop
+
+    loop = [("m", b"function f() for i = 1, 20000 do end end")]
+    state = LuaState.new(loop)
+    _, one = state.call("f", [])
+    _, _two = one.call("f", [])
+    with pytest.raises(Stop):
+        one.call("f", [], host=Host(check=stop))
+    assert one.call("f", [])[0] == []
 
 
 def test_a_replay_prints_nothing():
