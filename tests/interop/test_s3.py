@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
 
 from hyperbeam_trio.errors import ConfigError, CorruptData, StoreError
 from hyperbeam_trio.store import Store, open_store, open_stores
+from hyperbeam_trio.testing.faults import FaultyStore
 from hyperbeam_trio.testing.store import StoreContract
 from tests.interop.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed, running_seaweed
 from tests.stores.test_crash import start_writer
+from tests.stores.test_faults import STEPS, Bench, try_out
 from tests.stores.writer import SLOTS, batch
 
 
@@ -157,6 +161,27 @@ async def test_a_killed_writer_loses_nothing_acknowledged(seaweed: Seaweed, plac
         assert found[: len(found) - missing] == whole[: len(whole) - missing]
         assert not (missing and name in acknowledged)
     await store.close()
+
+
+@given(steps=STEPS)
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_fault_loses_what_was_acknowledged(
+    tmp_path_factory: pytest.TempPathFactory, seaweed: Seaweed, steps: list[Any]
+):
+    bench = S3Bench(tmp_path_factory.mktemp("faults"), seaweed)
+    clock = trio.testing.MockClock(autojump_threshold=0.1)
+    trio.run(try_out, bench, steps, clock=clock)
+
+
+class S3Bench(Bench):
+    def __init__(self, where: Path, seaweed: Seaweed) -> None:
+        super().__init__(where, "s3")
+        self.seaweed = seaweed
+
+    async def open(self) -> Store:
+        store = await open_store(self.seaweed.uri(bucket_of(self.where)))
+        self.near = FaultyStore(store, delay=15)
+        return self.near
 
 
 async def test_an_outage_is_an_error_and_passes(tmp_path: Path, seaweed: Seaweed):
