@@ -1,0 +1,174 @@
+"""The schedules that a node knows: those it writes itself, and those of other nodes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import trio
+
+from hyperbeam_trio.cache.flights import fetch_each
+from hyperbeam_trio.cache.memo import Memo
+from hyperbeam_trio.context import Context
+from hyperbeam_trio.devices.scheduling.assignment import Notary
+from hyperbeam_trio.devices.scheduling.place import Elsewhere, Here, place_of, schedulers_of
+from hyperbeam_trio.devices.scheduling.remote import remote_definition, remote_page
+from hyperbeam_trio.devices.scheduling.server import Scheduler
+from hyperbeam_trio.devices.scheduling.slots import Slots
+from hyperbeam_trio.devices.scheduling.target import Target, definition_of, split_hint
+from hyperbeam_trio.errors import Forbidden, HyperbeamError
+from hyperbeam_trio.hashpath import DEFAULT_ALGORITHM
+from hyperbeam_trio.identities import Identities
+from hyperbeam_trio.message import Message
+
+log = logging.getLogger("hyperbeam_trio.scheduler")
+
+KNOWN: Final = 4096
+"""Processes whose newest slot is remembered, as the place where to look for a newer one."""
+AHEAD: Final = 16
+"""Slots read at once where the store has to wait for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A process that is known: its definition, and where its scheduler is."""
+
+    process: str
+    definition: Message
+    place: Here | Elsewhere
+
+    async def schedulers(self, context: Context) -> list[str]:
+        """The addresses that the definition names as schedulers."""
+        named = await schedulers_of(self.definition, None, context)
+        return [split_hint(item)[0] for item in named]
+
+
+class Schedules:
+    """Finds, starts and reads schedules for the device of one node."""
+
+    def __init__(self) -> None:
+        self._identities = Identities()
+        self._known: Memo[str, int] = Memo(KNOWN)
+
+    async def find(
+        self, target: Target, base: Message, message: Message | None, context: Context
+    ) -> Found:
+        """Where a process is scheduled, and its definition, fetched from there if need be.
+
+        Raises as `place_of`, and `RemoteError` for a remote that does not have the definition.
+        """
+        process = target.process
+        definition = await definition_of(process, base, message, context)
+        place = await place_of(target, definition, message, self._identities, context)
+        if definition is None:
+            # Only a hint leads here without one.
+            definition = await remote_definition(place, process, context)
+            place = await place_of(target, definition, message, self._identities, context)
+        return Found(process, definition, place)
+
+    # Schedulers of this node.
+
+    def running(self, process: str, context: Context) -> Scheduler | None:
+        """The scheduler task of a process, if it runs."""
+        found = context.node.schedulers.handle(process)
+        return found if isinstance(found, Scheduler) and not found.closed else None
+
+    async def start(self, found: Found, place: Here, context: Context) -> Scheduler:
+        """The scheduler task of a process, started if it does not run.
+
+        Raises `Forbidden` where scheduling is disabled, and what the store raises.
+        """
+        node = context.node
+        if node.config.scheduling_mode == "disabled":
+            raise Forbidden("This node does not schedule: option 'scheduling-mode' is disabled.")
+        if not await context.cache.exists(found.process):
+            await context.cache.write(found.definition)
+        notary = Notary(
+            found.process,
+            place.wallets,
+            with_base=node.config.scheduler_base_hashpath,
+            algorithm=found.definition.text("hashpath-alg", DEFAULT_ALGORITHM),
+        )
+        while True:
+            scheduler = Scheduler(node, notary, Slots(node.cache, found.process))
+            running = await node.schedulers.ensure(found.process, scheduler.run)
+            if isinstance(running, Scheduler) and not running.closed:
+                return running
+            # It is just ending; its name is free in a moment.
+            await trio.lowlevel.checkpoint()
+
+    async def addresses(self, found: Found, context: Context) -> Sequence[str]:
+        """Who signs the assignments of a process."""
+        if isinstance(found.place, Here):
+            return [wallet.address for wallet in found.place.wallets]
+        return await found.schedulers(context)
+
+    # Reading.
+
+    async def newest(self, process: str, context: Context) -> int:
+        """The newest slot in the store, -1 without any; never an older one than was told."""
+        running = self.running(process, context)
+        known = self._known.get(process)
+        start = max(-1 if known is None else known, -1 if running is None else running.newest)
+        found = await Slots(context.cache, process).newest(start)
+        if found >= 0 and found != known:
+            self._known.set(process, found)
+        return found
+
+    async def read_ahead(self, process: str, first: int, context: Context) -> dict[int, Message]:
+        """Assignments of the store from slot `first` on, whole: one, or some from a far store."""
+        slots = Slots(context.cache, process)
+        if context.cache.store.scope == "local":
+            found = await slots.read_whole(first)
+            return {} if found is None else {first: found}
+        numbers = range(first, first + AHEAD)
+        read = await fetch_each(slots.read_whole, numbers, AHEAD)
+        return {n: one for n, one in zip(numbers, read, strict=True) if one is not None}
+
+    async def read_remote(
+        self, target: Target, base: Message, first: int, context: Context
+    ) -> dict[int, Message]:
+        """Assignments of another node from slot `first` on, whole; none if there are none yet.
+
+        None either if the schedule is ours, or redirections are not to be followed.
+        """
+        kept = Slots(context.cache, target.process, copies=True)
+        if not context.config.scheduler_ignore_local_cache:
+            copy = await kept.read_whole(first)
+            if copy is not None:
+                return {first: copy}
+        found = await self.find(target, base, None, context)
+        if not isinstance(found.place, Elsewhere) or not context.config.scheduler_follow_redirects:
+            return {}
+        page = await self.remote_page(found, found.place, first, None, context)
+        read = [one for one in page.message("assignments").values() if isinstance(one, Message)]
+        ahead = {one.int("slot"): one for one in read}
+        if context.config.scheduler_in_memory_cache:
+            return ahead
+        return {first: ahead[first]} if first in ahead else {}
+
+    async def remote_page(
+        self, found: Found, place: Elsewhere, first: int, last: int | None, context: Context
+    ) -> Message:
+        """A page of another node's schedule, its assignments whole; they are kept here."""
+        process = found.process
+        kept = Slots(context.cache, process, copies=True)
+        named = await found.schedulers(context)
+        page = await remote_page(place, process, first, last, named, context)
+        keep = partial(_keep, kept, page.message("assignments"))
+        if context.config.scheduler_async_remote_cache:
+            context.node.workers.start_soon(keep)
+        else:
+            await keep()
+        return page
+
+
+async def _keep(slots: Slots, assignments: Message) -> None:
+    found = [one for one in assignments.values() if isinstance(one, Message)]
+    try:
+        await slots.copy(found)
+    except HyperbeamError as error:
+        log.warning("Assignments of %s could not be kept: %s", slots.process, error.text)

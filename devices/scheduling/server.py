@@ -1,0 +1,331 @@
+"""The scheduler of one process: a task that gives messages their slots (spec/05 §4.5).
+
+A message waits in the queue, gets a draft (its slot, its place in the chain), is signed together
+with others, and is written with those that were signed by then in one durable step. Only then is
+its sender answered. The chain needs the ids of messages, not those of assignments, so drafts need
+not wait for signatures.
+
+The store decides who has a slot. When another node or process has taken one that was drafted here,
+the drafts behind it are thrown away, and their messages get new ones behind what is there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from hyperbeam_trio.codec.ids import signed_id
+from hyperbeam_trio.devices.scheduling.assignment import Draft, Notary, Tip
+from hyperbeam_trio.devices.scheduling.slots import Slots
+from hyperbeam_trio.errors import Busy, DeadlineExceeded, HyperbeamError, NodeError
+from hyperbeam_trio.message import Message
+
+if TYPE_CHECKING:
+    from hyperbeam_trio.node import Node
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long a message waits for its turn before its sender is told to come again."""
+IDLE_SECONDS: Final = 300.0
+"""A scheduler without work ends after this time; the next message starts it again."""
+WINDOW: Final = 64
+"""Messages that have a draft but are not written yet."""
+
+Confirm = Callable[[Message], Awaitable[None]]
+"""Called with a signed assignment before it is written; raises if it may not be."""
+
+
+class Stopped(NodeError):
+    """The scheduler has ended; start it again."""
+
+    status = 503
+
+
+class _Entry:
+    """A message on its way to a slot."""
+
+    __slots__ = ("assignment", "done", "draft", "error", "message", "path", "signatures")
+
+    def __init__(self, message: Message, path: bytes) -> None:
+        self.message = message
+        self.path = path
+        self.draft: Draft | None = None
+        self.signatures: Sequence[bytes] | None = None
+        self.assignment: Message | None = None
+        self.error: Exception | None = None
+        self.done = trio.Event()
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        self.done.set()
+
+    def succeed(self, assignment: Message) -> None:
+        self.assignment = assignment
+        self.done.set()
+
+    def outcome(self) -> Message:
+        if self.assignment is None:
+            # One error may be the outcome of many: each gets its own traceback.
+            raise self.error.with_traceback(None) if self.error else Stopped("It has ended.")
+        return self.assignment
+
+
+class Scheduler:
+    """Schedules for one process; `assign` may be called from many tasks at once."""
+
+    def __init__(
+        self, node: Node, notary: Notary, slots: Slots, confirm: Confirm | None = None
+    ) -> None:
+        self.process = notary.process
+        self.closed = False
+        self._node = node
+        self._notary = notary
+        self._slots = slots
+        self._confirm = confirm
+        # With base-hashpath, or confirmations, a slot needs the one before it to be done.
+        self._window = 1 if notary.with_base or confirm else WINDOW
+        self._queue: deque[_Entry] = deque()
+        self._taken: deque[_Entry] = deque()
+        self._unsigned: deque[_Entry] = deque()
+        self._signers = trio.lowlevel.ParkingLot()
+        self._work = trio.Event()
+        self._signed = trio.Event()
+        self._written = Tip()
+        self._tip: Tip | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """Who signs the assignments."""
+        return self._notary.addresses
+
+    @property
+    def newest(self) -> int:
+        """A slot that is written for sure; other nodes may have written newer ones."""
+        return self._written.slot
+
+    def statistics(self) -> dict[str, int]:
+        """Messages that wait for a draft, and that have one."""
+        return {"queued": len(self._queue), "drafted": len(self._taken)}
+
+    async def assign(self, message: Message, path: bytes) -> Message:
+        """The signed assignment of `message`, durably written; `path` is the key that it calls.
+
+        Raises `Busy` when the queue is full, `DeadlineExceeded` when its turn did not come in
+        time, `Stopped`, and what the store raises. After `Busy` and `DeadlineExceeded` the
+        message has no slot, and will not get one.
+        """
+        entry = self._admit(message, path)
+        try:
+            with trio.move_on_after(PATIENCE_SECONDS):
+                await entry.done.wait()
+            if not entry.done.is_set():
+                self._give_up(entry)
+                await entry.done.wait()
+        except trio.Cancelled:
+            self._withdraw(entry)
+            raise
+        return entry.outcome()
+
+    def _admit(self, message: Message, path: bytes) -> _Entry:
+        if self.closed:
+            raise Stopped(f"The scheduler of {self.process} has ended.")
+        limit = self._node.config.scheduler_max_queue
+        if len(self._queue) >= limit:
+            raise Busy(f"{limit} messages wait for slots of process {self.process} already.")
+        entry = _Entry(message, path)
+        self._queue.append(entry)
+        if self._tip is not None:
+            self._draft()
+        self._work.set()
+        return entry
+
+    def _give_up(self, entry: _Entry) -> None:
+        """A message that has a draft is as good as written; any other has waited in vain."""
+        if self._withdraw(entry):
+            raise DeadlineExceeded(
+                f"The scheduler of {self.process} did not get to the message in "
+                f"{PATIENCE_SECONDS:g} s; it has no slot.",
+                details={"retry-after": 1},
+            )
+
+    def _withdraw(self, entry: _Entry) -> bool:
+        if entry in self._queue:
+            self._queue.remove(entry)
+            return True
+        return False
+
+    # The task.
+
+    async def run(self, task_status: trio.TaskStatus[Scheduler]) -> None:
+        """Serve until cancelled or idle for long; ready once the end of the schedule is known."""
+        try:
+            await self._refresh()
+            self._tip = None
+            task_status.started(self)
+            async with trio.open_nursery() as nursery:
+                if self._notary.slow:
+                    for _ in range(int(self._node.crypto_limiter.total_tokens)):
+                        nursery.start_soon(self._sign_in_turn)
+                await self._write_in_turn()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self.closed = True
+        for entry in (*self._taken, *self._queue):
+            entry.fail(Stopped(f"The scheduler of {self.process} stopped.", status=503))
+        self._taken.clear()
+        self._queue.clear()
+
+    async def _write_in_turn(self) -> None:
+        while await self._has_work():
+            try:
+                if not self._taken:
+                    await self._refresh()
+                    self._draft()
+                group = await self._signed_group()
+                await self._write(group)
+            except HyperbeamError as error:
+                self._fail_taken(error)
+
+    async def _has_work(self) -> bool:
+        with trio.move_on_after(IDLE_SECONDS) as idle:
+            while not (self._taken or self._queue):
+                self._tip = None
+                self._work = trio.Event()
+                await self._work.wait()
+        if idle.cancelled_caught and not (self._taken or self._queue):
+            # No await up to the end of the task: nobody can be admitted in between.
+            self.closed = True
+            return False
+        return True
+
+    async def _refresh(self) -> None:
+        """Find the end of the schedule in the store, where others may have written meanwhile."""
+        newest = await self._slots.newest(self._written.slot)
+        if newest != self._written.slot:
+            assignment = await self._slots.read(newest)
+            if assignment is None:
+                raise NodeError(f"Slot {newest} of process {self.process} is gone.", status=503)
+            self._written = Tip.of(assignment)
+        self._tip = self._written
+
+    # Drafts and signatures.
+
+    def _draft(self) -> None:
+        """Give messages of the queue their slots, as many as may be under way."""
+        block, now = self._node.timestamps.now(), time.time_ns() // 1_000_000
+        while self._queue and len(self._taken) < self._window and self._tip is not None:
+            entry = self._queue.popleft()
+            entry.draft = self._notary.draft(entry.message, entry.path, self._tip, block, now)
+            entry.signatures = None
+            self._tip = entry.draft.tip
+            self._taken.append(entry)
+            self._sign_soon(entry, entry.draft)
+
+    def _sign_soon(self, entry: _Entry, draft: Draft) -> None:
+        if not self._notary.slow:
+            entry.signatures = self._notary.sign(draft)
+            return
+        self._unsigned.append(entry)
+        self._signers.unpark()
+
+    async def _sign_in_turn(self) -> None:
+        limiter = self._node.crypto_limiter
+        while True:
+            while not self._unsigned:
+                await self._signers.park()
+            entry = self._unsigned.popleft()
+            draft = entry.draft
+            if draft is None or entry.done.is_set():
+                continue
+            signed = await trio.to_thread.run_sync(self._notary.sign, draft, limiter=limiter)
+            if entry.draft is draft:
+                entry.signatures = signed
+                if self._taken[0].signatures is not None:
+                    self._signed.set()
+
+    async def _signed_group(self) -> list[_Entry]:
+        """The messages at the front that are signed; waits until there is one."""
+        while self._taken[0].signatures is None:
+            self._signed = trio.Event()
+            await self._signed.wait()
+        group = []
+        for entry in self._taken:
+            if entry.signatures is None:
+                break
+            group.append(entry)
+        return group
+
+    # Writing.
+
+    async def _write(self, group: Sequence[_Entry]) -> None:
+        assignments = [_finished(self._notary, entry) for entry in group]
+        if self._confirm is not None:
+            for assignment in assignments:
+                await self._confirm(assignment)
+        first = assignments[0].int("slot")
+        try:
+            count = await self._slots.claim(first, assignments)
+        except HyperbeamError as error:
+            count = await self._count_ours(first, assignments, error)
+        self._acknowledge(group[:count], assignments[:count])
+        if count < len(group):
+            await self._start_over()
+
+    async def _count_ours(
+        self, first: int, assignments: Sequence[Message], error: HyperbeamError
+    ) -> int:
+        """How many slots were taken by a step that failed; raises its error if it was none."""
+        for count, assignment in enumerate(assignments):
+            if await self._slots.id_of(first + count) != signed_id(assignment):
+                break
+        else:
+            return len(assignments)
+        if count == 0:
+            raise error
+        return count
+
+    def _acknowledge(self, group: Sequence[_Entry], assignments: Sequence[Message]) -> None:
+        for entry, assignment in zip(group, assignments, strict=True):
+            self._taken.popleft()
+            if entry.draft is not None:
+                self._written = replace(entry.draft.tip, assignment=signed_id(assignment))
+            entry.succeed(assignment)
+        if self._window == 1:
+            self._tip = self._written
+        if self._tip is not None:
+            self._draft()
+
+    async def _start_over(self) -> None:
+        """Somebody else has the slots that were drafted: draft anew, behind theirs."""
+        for entry in reversed(self._taken):
+            entry.draft = entry.signatures = None
+            self._queue.appendleft(entry)
+        self._taken.clear()
+        self._unsigned.clear()
+        self._tip = None
+        await self._refresh()
+        self._draft()
+
+    def _fail_taken(self, error: HyperbeamError) -> None:
+        """The store does not work: all that is under way has failed, the queue may try again."""
+        failed = list(self._taken) or list(self._queue)
+        for entry in failed:
+            entry.draft = None
+            entry.fail(error)
+            self._withdraw(entry)
+        self._taken.clear()
+        self._unsigned.clear()
+        self._tip = None
+
+
+def _finished(notary: Notary, entry: _Entry) -> Message:
+    if entry.draft is None or entry.signatures is None:
+        raise NodeError("An assignment was to be written before it was signed.")
+    return notary.finish(entry.draft, entry.signatures)

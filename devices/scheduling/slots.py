@@ -1,0 +1,120 @@
+"""The slots of a process in a store: names that lead to assignments (spec/05 §4.6).
+
+Slot `n` of a process is the name `~scheduler@1.0/assignments/PROCESS/n` of its assignment. Such a
+name is only ever created, never replaced, and slot `n` never before slot `n-1`; so there are no
+holes, and a few looks find the newest slot. Nothing of this is kept in memory as a truth: any
+number of nodes and processes may share the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+
+from hyperbeam_trio.cache import Cache
+from hyperbeam_trio.errors import CorruptData
+from hyperbeam_trio.message import Link, Message
+
+_OWN: Final = "~scheduler@1.0/assignments"
+_COPIES: Final = "~scheduler@1.0/copies"
+LOOKS_IN_A_ROW: Final = 64
+"""Slots looked up before other tasks get their turn."""
+READS_IN_A_ROW: Final = 8
+"""Assignments read before other tasks get their turn."""
+
+
+class Slots:
+    """The slots of one process, as they are in the store of `cache` right now."""
+
+    def __init__(self, cache: Cache, process: str, *, copies: bool = False) -> None:
+        self.process = process
+        self._cache = cache
+        self._prefix = f"{_COPIES if copies else _OWN}/{process}/"
+
+    def name(self, slot: int) -> str:
+        """The name of a slot's assignment."""
+        return f"{self._prefix}{slot}"
+
+    async def id_of(self, slot: int) -> str | None:
+        """The id of a slot's assignment, or `None`; never from a copy that is behind."""
+        return await self._cache.lookup(self.name(slot))
+
+    async def newest(self, known: int = -1) -> int:
+        """The newest slot, -1 without any; `known` is one that is there for sure."""
+        low, step = known, 1
+        while await self._exists(low + step):
+            low, step = low + step, 2 * step
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            if await self._exists(middle):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    async def _exists(self, slot: int) -> bool:
+        return await self.id_of(slot) is not None
+
+    async def read(self, slot: int) -> Message | None:
+        """A slot's assignment with its commitments, its body a link; `None` without it."""
+        id = await self.id_of(slot)
+        return None if id is None else await self._read(slot, id)
+
+    async def _read(self, slot: int, id: str) -> Message:
+        found = await self._cache.read(id)
+        if not isinstance(found, Message):
+            raise CorruptData(
+                f"Slot {slot} of process {self.process} is {id}, and there is no such message.",
+                details={"unavailable": id},
+            )
+        return found
+
+    async def read_whole(self, slot: int) -> Message | None:
+        """A slot's assignment with everything in it loaded."""
+        assignment = await self.read(slot)
+        if assignment is None:
+            return None
+        whole = await self._cache.load_all(assignment)
+        return whole if isinstance(whole, Message) else assignment
+
+    async def links(self, slots: range) -> dict[int, Link]:
+        """Links to the assignments of `slots`, up to the first that is missing."""
+        found: dict[int, Link] = {}
+        for slot in slots:
+            id = await self.id_of(slot)
+            if id is None:
+                break
+            found[slot] = Link(id)
+            if len(found) % LOOKS_IN_A_ROW == 0:
+                await trio.lowlevel.checkpoint()
+        return found
+
+    async def read_many(self, slots: range) -> list[Message]:
+        """The assignments of `slots`, whole, up to the first that is missing."""
+        found: list[Message] = []
+        for slot in slots:
+            assignment = await self.read_whole(slot)
+            if assignment is None:
+                break
+            found.append(assignment)
+            if len(found) % READS_IN_A_ROW == 0:
+                await trio.lowlevel.checkpoint()
+        return found
+
+    async def claim(self, first: int, assignments: Sequence[Message]) -> int:
+        """Give `assignments` the slots from `first` on, durably; how many were still free.
+
+        The first that is taken already ends it: who took it has the slots behind it as well.
+        """
+        named = {self.name(slot): one for slot, one in enumerate(assignments, first)}
+        return await self._cache.claim(named)
+
+    async def copy(self, assignments: Sequence[Message]) -> None:
+        """Keep assignments of another scheduler; each has its slot in `slot`."""
+        for assignment in assignments:
+            name = self.name(assignment.int("slot"))
+            if await self._cache.lookup(name) is None:
+                await self._cache.claim({name: assignment})
