@@ -50,8 +50,9 @@ class Limits:
     """What one call may use.
 
     `instructions` of the Lua machine (some 100 to 300 million a second), counted alike everywhere;
-    `seconds` of wall-clock time, the net for what instructions don't bound; `memory` in bytes for
-    everything that the VM holds; `string`, the longest string in bytes that library functions make,
+    `seconds` of wall-clock time, the net for what instructions don't bound (a guest that copies
+    strings of tens of megabytes is stopped some seconds late); `memory` in bytes for all that the
+    VM holds; `string`, the longest string in bytes that library functions make,
     search or print; `items`, how many table entries a call may hand to the host; `host_calls`, how
     often a call may ask the host.
     """

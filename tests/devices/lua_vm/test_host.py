@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from hyperbeam_trio.devices.lua_vm import Host, LuaError, LuaVM
@@ -104,9 +107,6 @@ def test_a_kept_host_function_still_works(vm):
 
 
 def test_vms_are_freed_when_nobody_holds_them():
-    import gc
-    import weakref
-
     def make():
         return weakref.ref(LuaVM.new([("m", b"x = 1")], host=hosting(f=lambda: 1)))
 
