@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import trio
 from hypothesis import HealthCheck, settings
@@ -31,78 +32,84 @@ class Opens(Protocol):
         """Open the store that belongs to a directory."""
 
 
+class StoreMachine(RuleBasedStateMachine):
+    """The rules. A subclass says which suite is run, and where its examples may work."""
+
+    suite: ClassVar[Opens]
+    root: ClassVar[Path]
+    examples: ClassVar[Iterator[int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.where = self.root / f"example-{next(self.examples)}"
+        self.where.mkdir()
+        self.model: dict[str, bytes] = {}
+        self.store = self.run(lambda: self.suite.open_store(self.where))
+
+    def run(self, call: Callable[[], Awaitable[T]]) -> T:
+        async def await_it() -> T:
+            return await call()
+
+        return trio.from_thread.run(await_it)
+
+    @rule(items=st.dictionaries(KEYS, VALUES, max_size=4))
+    def put(self, items: dict[str, bytes]) -> None:
+        self.run(lambda: self.store.put(items))
+        self.model.update(items)
+
+    @rule(key=KEYS, value=VALUES)
+    def create(self, key: str, value: bytes) -> None:
+        created = self.run(lambda: self.store.create(key, value))
+        assert created == (key not in self.model)
+        self.model.setdefault(key, value)
+
+    @rule(keys=st.lists(KEYS, max_size=3))
+    def delete(self, keys: list[str]) -> None:
+        self.run(lambda: self.store.delete(keys))
+        for key in keys:
+            self.model.pop(key, None)
+
+    @rule(key=KEYS)
+    def read(self, key: str) -> None:
+        expected = self.model.get(key)
+        assert self.run(lambda: self.store.get(key)) == expected
+        assert self.run(lambda: self.store.get_current(key)) == expected
+        assert self.run(lambda: self.store.view(key, bytes)) == expected
+
+    @rule(
+        prefix=st.sampled_from(["", "a", "a/", "long-n", "é"]),
+        after=st.one_of(st.just(""), KEYS),
+    )
+    def list_all(self, prefix: str, after: str) -> None:
+        found = self.run(lambda: self.store.list(prefix, after=after))
+        assert list(found) == self.expected(prefix, after)
+
+    @rule(after=st.one_of(st.just(""), KEYS), limit=st.integers(0, 4))
+    def list_some(self, after: str, limit: int) -> None:
+        found = self.run(lambda: self.store.list(after=after, limit=limit))
+        assert list(found) == self.expected("", after)[:limit]
+
+    def expected(self, prefix: str, after: str) -> list[str]:
+        return sorted(key for key in self.model if key.startswith(prefix) and key > after)
+
+    @rule()
+    def reopen(self) -> None:
+        if self.suite.durable:
+            self.run(self.store.close)
+            self.store = self.run(lambda: self.suite.open_store(self.where))
+
+    def teardown(self) -> None:
+        self.run(self.store.close)
+
+
 def run_random_operations(suite: Opens, where: Path, *, examples: int = 15) -> None:
     """Run the machine; call it in a thread of a Trio program, whose event loop the store lives in.
 
     Each example works in a directory of its own below `where`.
     """
-    count = iter(range(1_000_000))
-
-    class Machine(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self.where = where / f"example-{next(count)}"
-            self.where.mkdir()
-            self.model: dict[str, bytes] = {}
-            self.store = self.run(lambda: suite.open_store(self.where))
-
-        def run(self, call: Callable[[], Awaitable[T]]) -> T:
-            async def await_it() -> T:
-                return await call()
-
-            return trio.from_thread.run(await_it)
-
-        @rule(items=st.dictionaries(KEYS, VALUES, max_size=4))
-        def put(self, items: dict[str, bytes]) -> None:
-            self.run(lambda: self.store.put(items))
-            self.model.update(items)
-
-        @rule(key=KEYS, value=VALUES)
-        def create(self, key: str, value: bytes) -> None:
-            created = self.run(lambda: self.store.create(key, value))
-            assert created == (key not in self.model)
-            self.model.setdefault(key, value)
-
-        @rule(keys=st.lists(KEYS, max_size=3))
-        def delete(self, keys: list[str]) -> None:
-            self.run(lambda: self.store.delete(keys))
-            for key in keys:
-                self.model.pop(key, None)
-
-        @rule(key=KEYS)
-        def read(self, key: str) -> None:
-            expected = self.model.get(key)
-            assert self.run(lambda: self.store.get(key)) == expected
-            assert self.run(lambda: self.store.get_current(key)) == expected
-            assert self.run(lambda: self.store.view(key, bytes)) == expected
-
-        @rule(
-            prefix=st.sampled_from(["", "a", "a/", "long-n", "é"]),
-            after=st.one_of(st.just(""), KEYS),
-        )
-        def list_all(self, prefix: str, after: str) -> None:
-            found = self.run(lambda: self.store.list(prefix, after=after))
-            assert list(found) == self.expected(prefix, after)
-
-        @rule(after=st.one_of(st.just(""), KEYS), limit=st.integers(0, 4))
-        def list_some(self, after: str, limit: int) -> None:
-            found = self.run(lambda: self.store.list(after=after, limit=limit))
-            assert list(found) == self.expected("", after)[:limit]
-
-        def expected(self, prefix: str, after: str) -> list[str]:
-            return sorted(key for key in self.model if key.startswith(prefix) and key > after)
-
-        @rule()
-        def reopen(self) -> None:
-            if suite.durable:
-                self.run(self.store.close)
-                self.store = self.run(lambda: suite.open_store(self.where))
-
-        def teardown(self) -> None:
-            self.run(self.store.close)
-
+    members = {"suite": suite, "root": where, "examples": count()}
     run_state_machine_as_test(
-        Machine,
+        type("Machine", (StoreMachine,), members),
         settings=settings(
             max_examples=examples,
             stateful_step_count=25,
