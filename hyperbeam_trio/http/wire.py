@@ -15,21 +15,21 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 _STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+    status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus
 }
 
 
 @lru_cache(maxsize=2)
 def _date_line(second: int) -> bytes:
-    return b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
+    return b"date: %b" % formatdate(second, usegmt=True).encode()
 
 
 def encode_head(status: int, headers: Iterable[Header], framing: bytes) -> bytes:
     """A response head; `framing` is the lines about length and connection, each with its end."""
-    lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    lines += [name + b": " + value + b"\r\n" for name, value in headers]
-    lines += (_date_line(int(time())), framing, b"\r\n")
-    return b"".join(lines)
+    lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status]
+    lines += map(b": ".join, headers)
+    lines += (_date_line(int(time())), framing, b"")
+    return b"\r\n".join(lines)
 
 
 def encode_chunk(part: bytes) -> bytes:
