@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -12,9 +12,10 @@ import trio
 from hyperbeam_trio.cache.flights import Flights, fetch_each
 from hyperbeam_trio.cache.reading import Loaded, Reader
 from hyperbeam_trio.cache.record import damaged
+from hyperbeam_trio.cache.staging import too_deep
 from hyperbeam_trio.codec.scalars import MAX_NESTING
 from hyperbeam_trio.commitment import Commitment
-from hyperbeam_trio.errors import NecessaryMessageNotFound, TooLarge
+from hyperbeam_trio.errors import NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message, Resolve, Value
 from hyperbeam_trio.store import Store
 
@@ -39,11 +40,8 @@ class Loader(Reader):
         """
         if not isinstance(value, Link):
             return value
-        content: Loaded | None
         if self.store.scope == "local":
-            content = await (
-                self.read(value.id) if value.kind == "message" else self._follow(value)
-            )
+            content = await self._follow(value)
         else:
             content = await self._flights.share(value.id, partial(self._follow, value))
         if content is None:
@@ -66,7 +64,11 @@ class Loader(Reader):
         contents: dict[str, Value] = {}
         if self.store.scope != "local":
             await self._prefetch(value, contents)
-        return await _Walk(self.load, contents).whole(value, 0)
+        try:
+            return await _Walk(self._follow, contents).whole(value, 0)
+        except RecursionError:
+            # The caller stands deep in the stack already.
+            raise too_deep() from None
 
     async def _follow(self, link: Link) -> Loaded | None:
         if link.kind == "message":
@@ -86,16 +88,16 @@ class Loader(Reader):
             found = await fetch_each(self.load, list(missing.values()), READS_AT_ONCE)
             contents.update(zip(missing, found, strict=True))
             wanted = (link for id in missing for link in _links(contents[id]))
-        raise _too_deep()
+        raise too_deep()
 
 
 class _Walk:
     """Puts contents in the place of links; equal links share one object."""
 
     def __init__(
-        self, load: Callable[[Value], Awaitable[Value]], contents: dict[str, Value]
+        self, follow: Callable[[Link], Awaitable[Loaded | None]], contents: dict[str, Value]
     ) -> None:
-        self._load = load
+        self._follow = follow
         self._contents = contents
         self._done: dict[str, Value] = {}
         self._reads = 0
@@ -103,16 +105,18 @@ class _Walk:
     async def whole(self, value: Value, depth: int) -> Value:
         """`value` with everything below it loaded.
 
-        Two frames a level, so that the deepest allowed fits Python's stack.
+        Three frames a level, so that the deepest allowed fits Python's stack.
         """
         if depth > MAX_NESTING:
-            raise _too_deep()
+            raise too_deep()
         if type(value) is not Link:
             return await self._inside(value, depth)
         id = value.id
-        if id not in self._done:
-            self._done[id] = await self._inside(await self._content(value), depth)
-        return self._done[id]
+        done = self._done.get(id)
+        if done is None:
+            content = self._contents[id] if id in self._contents else await self._read(value)
+            done = self._done[id] = await self._inside(content, depth)
+        return done
 
     async def _inside(self, value: Value, depth: int) -> Value:
         if type(value) is Message:
@@ -121,24 +125,27 @@ class _Walk:
                 if type(item) in _DEEP:
                     loaded[key] = await self.whole(item, depth + 1)
             return _reloaded(value, {**value._items, **loaded}) if loaded else value
-        if type(value) is list:
-            items = []
-            for item in value:
-                items.append(await self.whole(item, depth + 1) if type(item) in _DEEP else item)
-            return items
-        return value
+        if isinstance(value, Resolve):
+            return Resolve(tuple(await self._each(value.sequence, depth)))
+        return await self._each(value, depth) if isinstance(value, list) else value
 
-    async def _content(self, link: Link) -> Value:
-        content = self._contents.get(link.id)
+    async def _each(self, items: Iterable[Value], depth: int) -> list[Value]:
+        loaded = []
+        for item in items:
+            loaded.append(await self.whole(item, depth + 1) if type(item) in _DEEP else item)
+        return loaded
+
+    async def _read(self, link: Link) -> Loaded:
+        content = await self._follow(link)
         if content is None:
-            content = await self._load(link)
-            self._reads += 1
-            if self._reads % READS_IN_A_ROW == 0:
-                await trio.lowlevel.checkpoint()
+            raise NecessaryMessageNotFound(link.id)
+        self._reads += 1
+        if self._reads % READS_IN_A_ROW == 0:
+            await trio.lowlevel.checkpoint()
         return content
 
 
-_DEEP = frozenset({Link, Message, list})
+_DEEP = frozenset({Link, Message, list, Resolve})
 
 
 def _reloaded(message: Message, items: dict[str, Value]) -> Message:
@@ -174,7 +181,3 @@ def _links(value: Value) -> Iterator[Link]:
             waiting += item
         elif isinstance(item, Resolve):
             waiting += item.sequence
-
-
-def _too_deep() -> TooLarge:
-    return TooLarge(f"The message is nested more than {MAX_NESTING} deep.")

@@ -73,6 +73,14 @@ class Reader:
             return await self._read_alias(id, commitments)
         if type(content) is list or commitments == "none":
             return content
+        if commitments == "asked":
+            # Nearly always there is none, so ask for it in the cheapest way.
+            try:
+                unsigned = self._get_nowait(f"{COMMITMENTS}{id}/{id}")
+            except trio.WouldBlock:
+                unsigned = await self.store.get(f"{COMMITMENTS}{id}/{id}")
+            if unsigned is None:
+                return content
         return await self._with_commitments(content, id, (), commitments)
 
     async def read_key(

@@ -144,6 +144,8 @@ class Staging:
             if type(value) is Message:
                 # Not through `part`: two frames a level, so that 256 levels fit Python's stack.
                 value = Link(self._message(value, depth + 1)[1])
+            elif type(value) is list:
+                value = Link(self._list(value, depth + 1))
             elif type(value) not in _SCALARS and (type(value) is not bytes or len(value) > 64):
                 value = self.part(value, depth)
             stored[key] = value
@@ -303,7 +305,12 @@ def _is_stored(key: str) -> bool:
 
 def _check_depth(depth: int) -> None:
     if depth > MAX_NESTING:
-        raise TooLarge(f"Messages are nested over {MAX_NESTING} deep.")
+        raise too_deep()
+
+
+def too_deep() -> TooLarge:
+    """The error for what is nested too deep, or deeper than is left of Python's stack."""
+    return TooLarge(f"Messages are nested over {MAX_NESTING} deep.")
 
 
 def is_covered(value: Value) -> bool:
@@ -328,4 +335,6 @@ def entries(value: Value) -> tuple[str, Mapping[str, bytes]]:
     except Unread as need:
         missing = ", ".join(link.id for link in need.links)
         raise BadRequest(f"Load the binaries {missing} first: the id depends on them.") from None
+    except RecursionError:
+        raise too_deep() from None
     return staged, staging.entries

@@ -12,7 +12,7 @@ from hyperbeam_trio.cache.layout import DATA, NAME, escape
 from hyperbeam_trio.cache.loading import Loader
 from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.cache.record import damaged
-from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, Unread
+from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, Unread, too_deep
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.errors import NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message, Value
@@ -117,6 +117,8 @@ class Writer(Loader):
             except Unread as need:
                 await self._read_into(staging, need.links)
                 continue
+            except RecursionError:
+                raise too_deep() from None
             if not staging.unhashed:
                 return staged
             for large in staging.unhashed:

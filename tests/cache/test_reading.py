@@ -9,7 +9,7 @@ from hypothesis import given
 from hyperbeam_trio.cache import MISSING, Cache
 from hyperbeam_trio.codec.ids import fresh_id, message_id
 from hyperbeam_trio.errors import NecessaryMessageNotFound, TooLarge
-from hyperbeam_trio.message import Atom, Link, Message, Value, same
+from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, same
 from tests.cache.values import messages
 from tests.support.dict_store import DictStore, RemoteDictStore
 
@@ -152,6 +152,33 @@ async def test_too_much_nesting_is_refused_both_ways(cache: Cache) -> None:
         deep = Message(down=deep)
     with pytest.raises(TooLarge, match="nested"):
         await Cache(DictStore()).write(deep)
+
+
+async def test_deep_in_the_stack_less_nesting_is_too_much(cache: Cache) -> None:
+    deep = Message(leaf=1)
+    for _ in range(200):
+        deep = Message(down=deep)
+    id = await cache.write(deep)
+
+    async def go_down(frames: int) -> None:
+        if frames:
+            await go_down(frames - 1)
+            return
+        with pytest.raises(TooLarge, match="nested"):
+            await cache.load_all(Link(id))
+        with pytest.raises(TooLarge, match="nested"):
+            await Cache(DictStore()).write(deep)
+
+    await go_down(800)
+
+
+async def test_deep_lists_and_sequences_load_as_deep_messages_do(cache: Cache) -> None:
+    lists: list[Value] = [1]
+    for _ in range(250):
+        lists = [lists]
+    assert await cache.load_all(Link(await cache.write(lists))) == lists
+    sequence = Message.of({"value": Resolve((b"base", Message(a=[1]), [Message(b=2)]))})
+    assert await cache.load_all(Link(await cache.write(sequence))) == sequence
 
 
 async def test_a_remote_store_is_asked_for_many_things_at_once(autojump_clock: object) -> None:
