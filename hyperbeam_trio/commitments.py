@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from hyperbeam_trio.codec.ids import combine_ids, fresh_id, is_unsigned, unsigned_id
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import Message
+from hyperbeam_trio.message import Message, Value
 from hyperbeam_trio.verifiers import holds
 
 Selector: TypeAlias = str | Sequence[str] | None
@@ -111,6 +111,38 @@ def failing_commitments(message: Message, *, secret: bytes | None = None) -> lis
         for _, commitment in sorted(message.commitments.items())
         if not holds(message, commitment, secret=secret)
     ]
+
+
+def without_false_inside(message: Message) -> Message:
+    """The message with only those commitments on nested messages that hold.
+
+    For whatever comes from elsewhere: its own commitments are checked apart, but a nested message
+    could carry a signature that belongs to another, and be taken for it by its id.
+    """
+    items = {key: _true_inside(value) for key, value in message.items()}
+    return message if _same_objects(items, message) else _with_items(message, items)
+
+
+def _true_inside(value: Value) -> Value:
+    if isinstance(value, list):
+        inside = [_true_inside(item) for item in value]
+        return value if all(a is b for a, b in zip(inside, value, strict=True)) else inside
+    if not isinstance(value, Message):
+        return value
+    checked = without_false_inside(value)
+    # What was signed is what was received, so the nested messages as they came are what counts.
+    false = {commitment.id for commitment in failing_commitments(value)}
+    if not false:
+        return checked
+    return checked.with_commitments(c for c in value.commitments.values() if c.id not in false)
+
+
+def _same_objects(items: Mapping[str, Value], message: Message) -> bool:
+    return all(items[key] is message[key] for key in items)
+
+
+def _with_items(message: Message, items: Mapping[str, Value]) -> Message:
+    return Message.of(items).with_commitments(message.commitments.values())
 
 
 def only_committed(message: Message) -> Message:

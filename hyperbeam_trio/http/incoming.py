@@ -6,7 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from hyperbeam_trio.commitments import failing_commitments, only_committed
+from hyperbeam_trio.commitments import (
+    failing_commitments,
+    only_committed,
+    without_false_inside,
+)
 from hyperbeam_trio.errors import BadRequest, InvalidCommitment
 from hyperbeam_trio.http.exchange import Header, HttpRequest
 from hyperbeam_trio.http.negotiation import Negotiator
@@ -36,7 +40,8 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     """The request's message, verified, with `path`, `method` and the codec wishes as keys.
 
     A signed message keeps only the keys that are signed; a signature that does not hold is
-    `InvalidCommitment` (400). Raises `BadRequest` for what can't be decoded, `TooLarge`.
+    `InvalidCommitment` (400); on a nested message it is left out. Raises `BadRequest` for what
+    can't be decoded, `TooLarge`.
     """
     body = await request.body.read(node.config.max_body)
     headers = request.headers
@@ -49,7 +54,7 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
         message = only_committed(message)
     elif signed:
         message = message.without(*(n.decode("latin-1") for n in NEVER_KEYS))
-    message = with_metadata(message, request)
+    message = with_metadata(without_false_inside(message), request)
     private = {n.decode(): v for n, v in headers if n in _PRIVATE}
     if request.peer is not None:
         private["ip"] = request.peer[0].encode()

@@ -19,6 +19,7 @@ from hyperbeam_trio.commitments import (
     only_committed,
     shared_keys,
     without_but_committed,
+    without_false_inside,
 )
 from hyperbeam_trio.errors import BadRequest, HyperbeamError, NotFound, RemoteError, TooLarge
 from hyperbeam_trio.http.client import ClientResponse
@@ -230,7 +231,7 @@ def decode_reply(response: ClientResponse, codec_of: CodecOf) -> Reply:
             f"{commitment.id}.",
             details={"commitment": commitment.id},
         )
-    message = only_committed(message)
+    message = without_false_inside(only_committed(message))
     named = response.header(b"ao-result")
     if "status" not in shared_keys(list(message.commitments.values())):
         kept = message.commitments.values()
