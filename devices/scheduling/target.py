@@ -42,7 +42,7 @@ def read_target(key: str, value: Value) -> Target:
     """
     if isinstance(value, bytes) and len(value) == 32:
         return Target(human_id(value))
-    name, hint = split_hint((as_text(value) or "").strip("/"))
+    name, hint = split_hint((as_text(value) or "").lstrip("/"))
     if not is_id(name):
         raise BadRequest(f"Key {key!r} should be the id of a process, not {describe(value)}.")
     return Target(name, hint)
