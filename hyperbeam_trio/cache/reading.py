@@ -103,12 +103,12 @@ class Reader:
         """The keys of a stored message, sorted, or "1".."n" of a list; `None` without it."""
         if _ID.fullmatch(id) is None:
             return None
-        for target in (id, (await self._alias(id) or Alias(id, ())).message):
-            name = MESSAGE + target
-            data = await self.store.get(name)
-            if data is not None:
-                return record.keys(name, data)
-        return None
+        name = MESSAGE + id
+        data = await self._get(name)
+        if data is None and (alias := await self._alias(id)):
+            name = MESSAGE + alias.message
+            data = await self._get(name)
+        return None if data is None else record.keys(name, data)
 
     async def exists(self, id: str) -> bool:
         """Whether a message, list or binary of this id is stored; nothing of it is read."""
@@ -118,7 +118,7 @@ class Reader:
             if await self.store.view(key, len) is not None:
                 return True
         alias = await self._alias(id)
-        return alias is not None and await self.exists(alias.message)
+        return alias is not None and await self.store.view(MESSAGE + alias.message, len) is not None
 
     async def load_evidence(self, message: Message) -> Message:
         """A message that was read, its commitments with the evidence that was stored with them.
