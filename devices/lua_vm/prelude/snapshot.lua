@@ -17,7 +17,7 @@
 -- and the numbers of objects (object, number, ..., "E").
 
 local kit = ...
-local collect, concat, dump, error, getinfo = collectgarbage, table.concat, string.dump, error, debug.getinfo
+local concat, dump, error, getinfo = table.concat, string.dump, error, debug.getinfo
 local char, getmetatable, getupvalue, math_type = string.char, debug.getmetatable, debug.getupvalue, math.type
 local next, pack, pcall, rawget, rawlen = next, string.pack, pcall, rawget, rawlen
 local sort, status, type, upvalue_id = table.sort, coroutine.status, type, debug.upvalueid
@@ -66,26 +66,34 @@ local dead = coroutine.create(type)
 coroutine.resume(dead, 0)
 kit.samples = {true, 0, "", type, dead, nil}
 
-local out, size              -- what is written, in pieces
+local joined, out, size      -- what is written: long pieces, then short ones
 local objects, kinds, ids, count
 local parents, labels, current
 local cells                  -- values of upvalue cells by object id
 local texts, text_count, codes, code_count, heads
 
 local function begin()
-  out, size, objects, kinds, ids, count = {}, 0, {}, {}, {}, 0
+  joined, out, size, objects, kinds, ids, count = {}, {}, 0, {}, {}, {}, 0
   parents, labels, current, cells = {}, {}, nil, {}
   texts, text_count, codes, code_count, heads = {}, 0, {}, 0, {}
 end
 
 local function forget()
-  out, objects, kinds, ids, parents, labels, cells, texts, codes, heads = nil
+  joined, out, objects, kinds, ids, parents, labels, cells, texts, codes, heads = nil
 end
 
+local BATCH = 4096 -- pieces that are joined as soon as there are so many
+
 local function put(bytes)
+  if size == BATCH then
+    joined[#joined + 1] = concat(out)
+    size = 0
+  end
   size = size + 1
   out[size] = bytes
 end
+
+local function written() return concat(joined) .. concat(out, "", 1, size) end
 
 local function label_of(key)
   local kind = type(key)
@@ -296,14 +304,12 @@ local function write()
   put_numbers(numbers)
   for i = 1, code_count do codes[i] = pack("<s4", codes[i]) end
   local head = pack("<i8i8s4I4", last, kit.chance(), concat(kinds), code_count)
-  return concat {head, concat(codes, "", 1, code_count), concat(heads), concat(out)}
+  return concat {head, concat(codes, "", 1, code_count), concat(heads), written()}
 end
 
 -- The bytes of the state; or false, what can't be written, and where it is.
 function kit.entry.snapshot()
-  collect("stop")
   local ok, result = pcall(write)
-  collect("restart")
   forget()
   if ok then return result end
   if type(result) == "table" then return false, result.refused, result.path end
