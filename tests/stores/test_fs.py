@@ -15,7 +15,7 @@ from hyperbeam_trio.store import MAX_KEY_BYTES, check_key, open_store
 from hyperbeam_trio.stores.fs import FsStore
 from hyperbeam_trio.stores.fs_disk import Disk
 from hyperbeam_trio.stores.fs_names import Names, escape, unescape
-from hyperbeam_trio.testing.power_cut import CutDisk
+from tests.support.power_cut import CutDisk
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
