@@ -20,7 +20,8 @@ local FREE = 4096       -- bytes that a C function may handle without paying
 local LONGEST_OVERFLOW = 200 -- bytes of the longest text by which Lua reports a full stack
 local MEMORY = "not enough memory"
 
-local left, look, over, stepped = maxinteger, math.huge, nil, nil
+local left, look, over = maxinteger, math.huge, nil
+local stepped, fine -- when the last hook struck, and fine ones until the pace is judged again
 
 local function stop(reason)
   over, left = over or reason, 0
@@ -49,14 +50,27 @@ local function spend(amount)
   glance()
 end
 
-local function on_fine_step() spend(FINE) end
+local on_step
+
+-- After as many instructions as between two coarse hooks: are they still slow?
+local function on_fine_step()
+  spend(FINE)
+  fine = fine - 1
+  if fine > 0 then return end
+  local now = clock()
+  if now - stepped <= SLOW then sethook(on_step, "", STEP) end
+  fine, stepped = STEP // FINE, now
+end
 
 -- One instruction may copy megabytes (`..`), and only the next hook can stop it, so a guest that
 -- does such things gets more hooks.
-local function on_step()
+function on_step()
   spend(STEP)
   local now = clock()
-  if stepped and now - stepped > SLOW then sethook(on_fine_step, "", FINE) end
+  if stepped and now - stepped > SLOW then
+    fine = STEP // FINE
+    sethook(on_fine_step, "", FINE)
+  end
   stepped = now
 end
 
@@ -71,6 +85,7 @@ end
 
 -- Called when a guest has ended; gives the reason if it was stopped.
 function kit.finish()
+  sethook()
   left, look = maxinteger, math.huge
   return over
 end
