@@ -212,8 +212,10 @@ def _older_bases(
 
 
 def _layout(message: Message, commitment: Commitment, link: LinkOf = link_id) -> Layout | None:
+    # Keys beside those that are signed would change the types (`ao-types`) that are.
+    signed = Message.of({key: message[key] for key in commitment.committed if key in message})
     try:
-        tabm = whole(message, bundle=commitment.bundle is True, link=link)
+        tabm = whole(signed, bundle=commitment.bundle is True, link=link)
         chosen = covered(tabm, commitment.committed)
         layout = None if chosen is None else lay_out(chosen)
     except BadRequest:
