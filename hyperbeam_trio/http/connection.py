@@ -17,7 +17,7 @@ from hyperbeam_trio.http.line import Line, Phase
 from hyperbeam_trio.http.reply import LINGER_SECONDS, Reply, linger
 from hyperbeam_trio.http.request import to_origin_form
 from hyperbeam_trio.http.response import Refused, answer, busy, refusal
-from hyperbeam_trio.http.stream import DoorStream
+from hyperbeam_trio.http.stream import take_over
 from hyperbeam_trio.http.traffic import Traffic
 from hyperbeam_trio.http.watch import Watch
 from hyperbeam_trio.http.wire import encode_last_words
@@ -128,7 +128,7 @@ class Connection:
     async def _hand_over(self, data: bytes) -> bool:
         line = self._line
         read, line.held = data + line.held, b""
-        stream = DoorStream(line.stream, read, self._limits.write_seconds)
+        stream = take_over(line.stream, read, self._limits.write_seconds)
         await self._house.hypercorn.serve_stream(stream)
         return False
 

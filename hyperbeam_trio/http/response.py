@@ -84,7 +84,7 @@ async def answer(handler: Handler, request: HttpRequest) -> HttpResponse:
         if not 200 <= response.status <= 999:
             raise NodeError(f"The answer's status is {response.status}; it must be a final one.")
     except HyperbeamError as error:
-        log.warning("%s %r: %s", request.method, request.target[:200], error.text)
+        log.info("%s %r: %s", request.method, request.target[:200], error.text)
         return refusal(error.status, error.text)
     except Exception:
         log.exception("the handler failed at %s %r", request.method, request.target[:200])

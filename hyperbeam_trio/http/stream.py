@@ -71,3 +71,28 @@ class DoorStream(trio.abc.Stream):
     async def aclose(self) -> None:
         """Close the stream below."""
         await self._stream.aclose()
+
+
+class SecureDoorStream(DoorStream):
+    """A `DoorStream` over TLS that was agreed on, which hypercorn shall know for what it is."""
+
+    def __init__(
+        self, stream: trio.SSLStream[DoorStream], prefix: bytes, write_seconds: float
+    ) -> None:
+        super().__init__(stream, prefix, write_seconds)
+        self.transport_stream = stream.transport_stream
+
+    async def do_handshake(self) -> None:
+        """Nothing: it was done."""
+        await trio.lowlevel.checkpoint()
+
+    def selected_alpn_protocol(self) -> str:
+        """HTTP/1.1, in which the bytes to be read again were understood."""
+        return "http/1.1"
+
+
+def take_over(stream: trio.abc.Stream, prefix: bytes, write_seconds: float) -> DoorStream:
+    """A `DoorStream` of the kind that fits `stream`."""
+    if isinstance(stream, trio.SSLStream):
+        return SecureDoorStream(stream, prefix, write_seconds)
+    return DoorStream(stream, prefix, write_seconds)

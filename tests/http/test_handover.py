@@ -179,6 +179,28 @@ async def test_a_websocket_of_a_mount(open_door: OpenDoor) -> None:
             assert (await other.get()).status == 200
 
 
+async def test_a_websocket_over_tls(
+    open_door: OpenDoor, tls: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    schemes: list[str] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        schemes.append(scope.get("scheme", ""))
+        await shout(scope, receive, send)
+
+    mounts = [Mount((b"/ws",), note)]
+    async with (
+        open_door(echo, mounts=mounts, tls=tls[0]) as address,
+        await secure(address, tls[1], "http/1.1") as stream,
+    ):
+        client = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+        await say(stream, client, Request(host="a", target="/ws"))
+        assert isinstance(await hear(stream, client), AcceptConnection)
+        await say(stream, client, TextMessage("hello"))
+        assert (await hear(stream, client)).data == "HELLO"
+    assert "wss" in schemes
+
+
 async def test_a_websocket_beside_the_mounts_is_refused(open_door: OpenDoor) -> None:
     mounts = [Mount((b"/ws",), shout)]
     async with (
