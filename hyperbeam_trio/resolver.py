@@ -200,8 +200,10 @@ class Resolver:
         self, device: Device, answerer: Answerer, base: Message, request: Message, context: Context
     ) -> Value:
         if answerer.volatile:
-            context.run.volatile = True
-            result = await self._call(device, answerer, base, request, context, Run(), None)
+            # A device that knows this very answer to be final says so by taking the mark away.
+            run = Run(volatile=True)
+            result = await self._call(device, answerer, base, request, context, run, None)
+            context.run.volatile |= run.volatile
             return result.with_hashpath(None) if type(result) is Message else result
         wish = lookup_directives(request, base, context.cache_control)
         if not wish.lookup and not context.cache_control.store and not wish.only_if_cached:

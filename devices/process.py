@@ -1,0 +1,124 @@
+"""`process@1.0`: a signed message whose slots make states (spec/05 §2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hyperbeam_trio.cache.memo import Memo
+from hyperbeam_trio.context import Context
+from hyperbeam_trio.device import Device, key
+from hyperbeam_trio.devices.processes.definition import Process, process_of, with_process
+from hyperbeam_trio.devices.processes.execution import take_snapshot
+from hyperbeam_trio.devices.processes.roles import call, seen_as
+from hyperbeam_trio.devices.processes.slots import asked_slot, current_slot
+from hyperbeam_trio.devices.processes.states import States
+from hyperbeam_trio.devices.processes.workers import Workers
+from hyperbeam_trio.errors import NodeError, NotFound
+from hyperbeam_trio.message import Message, Value
+
+KNOWN: Final = 4096
+"""Processes whose newest computed slot is remembered, as the place where to look on."""
+
+
+class ProcessDevice(Device):
+    """`schedule`, `slot` and `push` go to the process's other devices; `compute` gives states.
+
+    A state is the definition's keys, `process` (the signed definition), `at-slot`, `results`, and
+    what the execution device makes of it. Any other key reads the definition or the state.
+    """
+
+    name = "process@1.0"
+    volatile = True
+
+    def __init__(self) -> None:
+        self._workers: Workers | None = None
+        self._newest: Memo[str, int] = Memo(KNOWN)
+
+    @key
+    async def schedule(self, base: Message, request: Message, context: Context) -> Value:
+        """What the process's scheduler answers: an assignment to a POST, a page to a GET."""
+        return await call("scheduler", await with_process(base, context), request, context)
+
+    @key
+    async def slot(self, base: Message, request: Message, context: Context) -> Value:
+        """The newest slot, `current`, and who assigns."""
+        return await call("scheduler", await with_process(base, context), request, context)
+
+    @key
+    async def push(self, base: Message, request: Message, context: Context) -> Value:
+        """What the process's push device answers."""
+        return await call("push", await with_process(base, context), request, context)
+
+    @key
+    async def compute(self, base: Message, request: Message, context: Context) -> Value:
+        """The state after a slot, which `compute` or `slot` names: its number or a message's id.
+
+        Without a slot the newest state that is kept, or the present one if there is none. Raises
+        `NotFound` for a slot that is not scheduled (with `phase`, `attempted-slot`), and what the
+        execution device raises for faults that another try may mend.
+        """
+        process = await process_of(base, context)
+        slot = await asked_slot(process, request, context)
+        if slot is not None:
+            state = await self._state(process, slot, context)
+            # However it came about: the state after a slot never changes.
+            context.run.volatile = False
+            return state
+        if request.text("init", "now") != "now":
+            raise NotFound("The request names no slot; give 'slot'.")
+        newest = await self._latest(process, context)
+        return await self._now(process, context) if newest is None else newest
+
+    @key
+    async def now(self, base: Message, request: Message, context: Context) -> Value:
+        """The state after the newest slot; with `process-now-from-cache` the newest one kept."""
+        process = await process_of(base, context)
+        if context.config.process_now_from_cache:
+            newest = await self._latest(process, context)
+            if newest is not None:
+                return newest
+        return await self._now(process, context)
+
+    @key
+    async def latest(self, base: Message, request: Message, context: Context) -> Value:
+        """The newest state that is kept; nothing is computed."""
+        newest = await self._latest(await process_of(base, context), context)
+        if newest is None:
+            raise NodeError("No cached state available.", status=404)
+        return newest
+
+    @key
+    async def snapshot(self, base: Message, request: Message, context: Context) -> Value:
+        """What the execution device needs to go on from the newest state."""
+        state = await self._running(context).current(await process_of(base, context))
+        return await take_snapshot(state, context.internal())
+
+    @key("as")
+    async def as_(self, base: Message, request: Message, context: Context) -> Value:
+        """The newest state as one of its roles, by default for a dry run of its execution."""
+        role = request.text("as", None) or request.text("as-device", "execution")
+        state = await self._running(context).current(await process_of(base, context))
+        seen = seen_as(role, state)
+        return seen.set_values({"device": b"dry-run@1.0"}) if role == "execution" else seen
+
+    # States.
+
+    def _running(self, context: Context) -> Workers:
+        if self._workers is None:
+            self._workers = Workers(context.node)
+        return self._workers
+
+    async def _state(self, process: Process, slot: int, context: Context) -> Message:
+        kept = await States(context.cache, process.id).read(slot) if slot >= 0 else None
+        return kept or await self._running(context).compute(process, slot)
+
+    async def _now(self, process: Process, context: Context) -> Message:
+        return await self._state(process, await current_slot(process, context), context)
+
+    async def _latest(self, process: Process, context: Context) -> Message | None:
+        states = States(context.cache, process.id)
+        newest = await states.newest(self._newest.get(process.id))
+        if newest is None:
+            return None
+        self._newest.set(process.id, newest)
+        return await states.read(newest)

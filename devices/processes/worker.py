@@ -1,0 +1,264 @@
+"""The worker of one process: computes its slots in their order and stays warm (spec/05 §2.10).
+
+Those who want a state wait for its slot; the computation is the worker's, so that somebody who goes
+away takes nothing along. A state is durable before anybody is told of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from hyperbeam_trio.devices.processes.definition import Process
+from hyperbeam_trio.devices.processes.execution import (
+    begin,
+    execute,
+    next_assignment,
+    resume,
+    take_snapshot,
+)
+from hyperbeam_trio.devices.processes.states import States
+from hyperbeam_trio.errors import HyperbeamError, InfiniteRecursion, NodeError, StateLost
+from hyperbeam_trio.message import Message
+
+if TYPE_CHECKING:
+    from hyperbeam_trio.node import Node
+
+log = logging.getLogger("hyperbeam_trio.processes")
+
+GROUP: Final = 32
+"""States that are written in one durable step while nobody waits for one of them."""
+
+
+class WorkerStopped(NodeError):
+    """The worker has ended; start it again."""
+
+    status = 503
+
+
+class _Waiter:
+    """Those who wait for one slot."""
+
+    __slots__ = ("done", "error", "state")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.state: Message | None = None
+        self.error: Exception | None = None
+
+    def outcome(self) -> Message:
+        if self.state is None:
+            # One error may be the outcome of many: each gets its own traceback.
+            raise self.error.with_traceback(None) if self.error else WorkerStopped("It has ended.")
+        return self.state
+
+
+class Worker:
+    """Computes one process; `compute` may be called from many tasks at once."""
+
+    def __init__(self, node: Node, process: Process, on_idle: Callable[[], None]) -> None:
+        self.process = process
+        self.closed = False
+        self._node = node
+        self._context = node.context().internal()
+        self._states = States(node.cache, process.id)
+        self._on_idle = on_idle
+        self._waiting: dict[int, _Waiter] = {}
+        self._work = trio.Event()
+        self._state: Message | None = None
+        self._unsaved: dict[int, Message] = {}
+        self._snapshot_slot = -1
+        self._snapshot_time = trio.current_time()
+        self._needs: set[Worker] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for a slot."""
+        return not self._waiting
+
+    async def compute(self, slot: int) -> Message:
+        """The public state after a slot; -1 is the state before slot 0.
+
+        Raises what the scheduler or the execution device raised, `InfiniteRecursion` when the
+        computation asks for what waits for it, and `WorkerStopped`.
+        """
+        if self.closed:
+            raise WorkerStopped(f"The worker of {self.process.id} has ended.")
+        asker = _current.get()
+        if asker is not None and self._leads_to(asker):
+            raise InfiniteRecursion(f"Process {self.process.id} needs its own outcome.")
+        waiter = self._waiting.setdefault(slot, _Waiter())
+        self._work.set()
+        if asker is None:
+            await waiter.done.wait()
+            return waiter.outcome()
+        asker._needs.add(self)
+        try:
+            await waiter.done.wait()
+        finally:
+            asker._needs.discard(self)
+        return waiter.outcome()
+
+    async def current(self) -> Message:
+        """The newest state with its live guest, for one question about it (spec/05 §2.7)."""
+        newest = await self._states.newest(self._at if self._at >= 0 else None)
+        await self.compute(-1 if newest is None else newest)
+        state = self._state
+        if state is None:
+            raise WorkerStopped(f"The worker of {self.process.id} has ended.")
+        return state
+
+    def _leads_to(self, other: Worker) -> bool:
+        return self is other or any(worker._leads_to(other) for worker in self._needs)
+
+    # The task.
+
+    async def run(self, task_status: trio.TaskStatus[Worker]) -> None:
+        """Compute until cancelled or idle for long; ready once the definition is verified."""
+        _current.set(self)
+        try:
+            self.process = await self.process.verified(self._context)
+            task_status.started(self)
+            while await self._has_work():
+                await self._work_off()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self.closed = True
+        self._fail_all(WorkerStopped(f"The worker of {self.process.id} stopped."))
+
+    async def _has_work(self) -> bool:
+        if self._waiting:
+            return True
+        self._on_idle()
+        with trio.move_on_after(self._node.config.process_worker_max_idle / 1000):
+            self._work = trio.Event()
+            await self._work.wait()
+        if not self._waiting:
+            # No await up to the end of the task: nobody can begin to wait in between.
+            self.closed = True
+        return bool(self._waiting)
+
+    async def _work_off(self) -> None:
+        """Compute up to the lowest slot that is wanted."""
+        slot = min(self._waiting)
+        try:
+            await self._reach(slot)
+        except HyperbeamError as error:
+            await self._broken(error)
+        except Exception as error:
+            log.error("Computing %s failed", self.process.id, exc_info=error)
+            fault = NodeError(f"Process {self.process.id} failed: {type(error).__name__}.")
+            fault.__cause__ = error
+            await self._broken(fault)
+        else:
+            await self._snapshot_if_due(at_target=not self._waiting)
+
+    async def _broken(self, error: HyperbeamError) -> None:
+        """Whatever is wanted lies behind the slot that failed; what came before it is kept."""
+        try:
+            await self._save()
+        except HyperbeamError as failure:
+            self._unsaved.clear()
+            self._state = None
+            error = failure
+        self._fail_all(error)
+
+    def _fail_all(self, error: Exception) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for waiter in waiting.values():
+            waiter.error = error
+            waiter.done.set()
+
+    async def _reach(self, slot: int) -> None:
+        kept = await self._states.read(slot) if self._at > slot else None
+        if kept is not None:
+            self._tell(slot, kept)
+            return
+        state = await self._starting_at(slot)
+        while (at := state.int("at-slot")) < slot:
+            state = await self._step(state)
+            if at + 1 in self._waiting or len(self._unsaved) >= GROUP:
+                await self._save()
+            await self._snapshot_if_due(at_target=False)
+        self._tell(slot, state.reset())
+
+    @property
+    def _at(self) -> int:
+        return -2 if self._state is None else self._state.int("at-slot")
+
+    async def _step(self, state: Message) -> Message:
+        assignment, state = await next_assignment(self.process, state, self._context)
+        state = await execute(state, assignment, self._context)
+        self._unsaved[assignment.int("slot")] = state
+        self._state = state
+        return state
+
+    def _tell(self, slot: int, state: Message) -> None:
+        waiter = self._waiting.pop(slot, None)
+        if waiter is not None:
+            waiter.state = state
+            waiter.done.set()
+
+    async def _save(self) -> None:
+        unsaved, self._unsaved = self._unsaved, {}
+        if not unsaved:
+            return
+        try:
+            await self._states.keep(unsaved)
+        except HyperbeamError:
+            # What is not durable was not computed.
+            self._state = None
+            raise
+        for slot, state in unsaved.items():
+            self._tell(slot, state.reset())
+
+    # Starting, and snapshots.
+
+    async def _starting_at(self, slot: int) -> Message:
+        """The live state if it is not beyond a slot, else the nearest one that can be had."""
+        if self._state is None or self._at > slot:
+            self._state = await self._restored(slot)
+        return self._state
+
+    async def _restored(self, limit: int) -> Message:
+        for slot in await self._states.snapshots(limit):
+            found = await self._states.read_snapshot(slot)
+            if found is None:
+                continue
+            try:
+                state = await resume(self.process, *found, self._context)
+            except StateLost:
+                log.warning("The snapshot of %s at slot %d does not do.", self.process.id, slot)
+                continue
+            self._snapshot_slot = slot
+            return state
+        return await begin(self.process, self._context)
+
+    async def _snapshot_if_due(self, *, at_target: bool) -> None:
+        state = self._state
+        if state is None or (slot := self._at) < 0 or slot == self._snapshot_slot:
+            return
+        config = self._node.config
+        every = config.process_snapshot_slots
+        elapsed = trio.current_time() - self._snapshot_time
+        late = elapsed > config.process_snapshot_time
+        if not (at_target or late or (every is not None and slot % every == 0)):
+            return
+        try:
+            await self._save()
+            snapshot = await take_snapshot(state, self._context)
+            await self._states.keep_snapshot(slot, snapshot)
+        except HyperbeamError as error:
+            log.warning("No snapshot of %s at slot %d: %s", self.process.id, slot, error.text)
+            return
+        self._snapshot_slot, self._snapshot_time = slot, trio.current_time()
+
+
+_current: ContextVar[Worker | None] = ContextVar("hyperbeam_trio_process_worker", default=None)
+"""The worker whose computation the present task belongs to."""
