@@ -30,7 +30,7 @@ class LegacyScheduler(HyperbeamError):
 
 async def remote_slot(place: Elsewhere, process: str, context: Context) -> Message:
     """What the process's scheduler says of its newest slot (`slot`)."""
-    reply = await _ask(place, Message(path=f"/{process}/slot", method="GET"), context)
+    reply = await _ask(place, _read(f"/~scheduler@1.0/slot?target={process}"), context)
     answer = reply.accepted()
     if not isinstance(answer, Message) or as_text(answer.get("process")) != process:
         raise RemoteError(f"{reply.url} did not answer with the slot of {process}.")
@@ -46,9 +46,8 @@ async def remote_page(
     context: Context,
 ) -> Message:
     """A page of the schedule as the process's scheduler gives it, its assignments checked."""
-    query = {"from": str(first), **({} if last is None else {"to": str(last)})}
-    path = f"/{process}/schedule?{urlencode(query)}"
-    reply = await _ask(place, Message(path=path, method="GET"), context)
+    query = {"target": process, "from": first, **({} if last is None else {"to": last})}
+    reply = await _ask(place, _read(f"/~scheduler@1.0/schedule?{urlencode(query)}"), context)
     answer = reply.accepted()
     if not isinstance(answer, Message):
         raise RemoteError(f"{reply.url} did not answer with the schedule of {process}.")
@@ -73,7 +72,7 @@ async def remote_assign(
     A message that is only covered by the request around it goes in that `wrapper`, as it came.
     """
     request = Message(body=message) if wrapper is None else wrapper
-    reply = await _ask(place, _addressed(request, f"/{process}/schedule", "POST"), context)
+    reply = await _ask(place, _addressed(request, "/~scheduler@1.0/schedule", "POST"), context)
     answer = reply.accepted()
     assignment = await context.load_all(_shown(answer) if isinstance(answer, Message) else answer)
     check_assignment(assignment, process, schedulers, reply.url)
@@ -83,6 +82,10 @@ async def remote_assign(
     if signed_id(body) != signed_id(message):
         raise RemoteError(f"{reply.url} assigned a slot to {signed_id(body)}, not to our message.")
     return assignment
+
+
+def _read(path: str) -> Message:
+    return Message.of({"path": path.encode(), "method": b"GET"})
 
 
 def _addressed(request: Message, path: str, method: str) -> Message:
@@ -97,7 +100,7 @@ async def remote_definition(place: Here | Elsewhere, process: str, context: Cont
     """The definition of a process as its scheduler has it, which from now on is known here."""
     if isinstance(place, Here):
         raise NotFound(f"Process {process} is not known here.")
-    reply = await _ask(place, Message(path=f"/{process}", method="GET"), context)
+    reply = await _ask(place, _read(f"/{process}"), context)
     answer = reply.accepted()
     whole = await context.load_all(
         only_committed(answer) if isinstance(answer, Message) else answer

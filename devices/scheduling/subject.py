@@ -14,7 +14,7 @@ from hyperbeam_trio.message import Link, Message, Value, describe
 class Subject:
     """A message to schedule, loaded, with the keys that its commitments cover.
 
-    `verified`: its commitments were checked when it came in. `covered`: it has none of its own,
+    `verified`: its commitments were checked when it came in. `covered`: nobody signed it itself,
     but the signed request around it covers it. `flat`: it is the request itself.
     """
 
@@ -49,7 +49,7 @@ async def _member(name: str, request: Message, context: Context) -> Subject:
     message = await _loaded(request[name], context)
     caller = request.caller
     covered = bool(caller.signers) and name in caller and _came_by_http(caller)
-    return Subject(message, covered=covered and not message.commitments)
+    return Subject(message, covered=covered and not message.signers)
 
 
 def _came_by_http(request: Message) -> bool:
