@@ -1,7 +1,10 @@
-"""Several worker processes on one listening socket: `--processes N` (spec/09 §3).
+"""Several worker processes on one port: `--processes N` (spec/09 §3).
 
-The workers hold no truth in memory, so one that dies is just replaced. They are started as new
-programs, not forked: a fork could not open a store that its parent has open.
+Each worker has a listening socket of its own on the common port, and the kernel deals out the
+connections: from one common socket the worker that wakes first would take nearly all. The
+supervisor holds all the sockets, so when a worker dies, what waits at its socket waits for the
+next one. The workers hold no truth in memory. They are started as new programs, not forked: a
+fork could not open a store that its parent has open.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from math import inf
 import trio
 
 from hyperbeam_trio.errors import NodeError
+from hyperbeam_trio.http.listener import BACKLOG, open_sockets
 
 log = logging.getLogger("hyperbeam_trio.http")
 
@@ -48,13 +52,33 @@ class Inheritance:
         await trio.lowlevel.wait_readable(self.lifeline)
 
 
+async def open_shares(host: str | None, port: int, processes: int) -> list[list[socket.socket]]:
+    """Sockets that listen on `port` of `host`, a list for each worker; `ConfigError` as ever."""
+    # The first are exclusive, so that a port in use is an error and not shared with a stranger.
+    first = await open_sockets(host, port)
+    names = [(sock.family, sock.getsockname()) for sock in first]
+    for sock in first:
+        sock.close()
+    return [[_share(family, name) for family, name in names] for _ in range(processes)]
+
+
+def _share(family: int, name: tuple[str, int]) -> socket.socket:
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(name)
+    sock.listen(BACKLOG)
+    return sock
+
+
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps `processes` workers alive, each started with `command(inheritance)`."""
+    """Keeps a worker alive for each inheritance, started with `command(inheritance)`."""
 
     command: Command
-    processes: int
-    inheritance: Inheritance
+    inheritances: Sequence[Inheritance]
     grace_seconds: float
     failure: NodeError | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -63,17 +87,17 @@ class Supervisor:
         """Until `scope` is cancelled; then every worker gets SIGTERM and is waited for."""
         with self.scope:
             async with trio.open_nursery() as nursery:
-                for _ in range(self.processes):
-                    nursery.start_soon(self._keep_one)
+                for inheritance in self.inheritances:
+                    nursery.start_soon(self._keep_one, inheritance)
                 task_status.started()
         if self.failure is not None:
             raise self.failure
 
-    async def _keep_one(self) -> None:
+    async def _keep_one(self, inheritance: Inheritance) -> None:
         false_starts = 0
         while True:
             begun = trio.current_time()
-            code = await self._run_one()
+            code = await self._run_one(inheritance)
             lived = trio.current_time() - begun
             false_starts = false_starts + 1 if lived < STABLE_SECONDS else 0
             if false_starts >= FALSE_STARTS:
@@ -82,9 +106,9 @@ class Supervisor:
             log.warning("a worker ended with %d after %.1f s; starting another", code, lived)
             await trio.sleep(0.1 * 2**false_starts if false_starts else 0)
 
-    async def _run_one(self) -> int:
-        inherited = [*self.inheritance.sockets, self.inheritance.lifeline]
-        argv = list(self.command(self.inheritance))
+    async def _run_one(self, inheritance: Inheritance) -> int:
+        inherited = [*inheritance.sockets, inheritance.lifeline]
+        argv = list(self.command(inheritance))
         process = await trio.lowlevel.open_process(argv, pass_fds=inherited)
         try:
             return await process.wait()
@@ -105,21 +129,21 @@ class Supervisor:
 
 async def supervise(
     command: Command,
-    processes: int,
-    sockets: Sequence[socket.socket],
+    shares: Sequence[Sequence[socket.socket]],
     *,
     grace_seconds: float = inf,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run `processes` workers that share `sockets`, until SIGTERM, SIGINT or cancellation.
+    """Run a worker for each of `shares`, until SIGTERM, SIGINT or cancellation.
 
     `command` makes a worker's argument vector. A worker that ends is replaced. At the end all get
     SIGTERM and `grace_seconds` to finish. `NodeError` when workers end as soon as they start.
-    Call it in the main thread; nothing of the node may be open in this process but `sockets`.
+    Call it in the main thread; nothing of the node may be open in this process but these.
     """
     lifeline, held = os.pipe()
-    inheritance = Inheritance(tuple(sock.fileno() for sock in sockets), lifeline)
-    supervisor = Supervisor(command, processes, inheritance, grace_seconds)
+    fds = [tuple([sock.fileno() for sock in share]) for share in shares]
+    inheritances = [Inheritance(share, lifeline) for share in fds]
+    supervisor = Supervisor(command, inheritances, grace_seconds)
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:

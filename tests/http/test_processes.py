@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -11,9 +12,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import trio
 
-from hyperbeam_trio.errors import NodeError
-from hyperbeam_trio.http.listener import addresses, open_sockets
-from hyperbeam_trio.http.processes import Inheritance, supervise
+from hyperbeam_trio.errors import ConfigError, NodeError
+from hyperbeam_trio.http.listener import addresses
+from hyperbeam_trio.http.processes import Inheritance, open_shares, supervise
 from tests.http.client import can_connect, connect
 
 WORKER = """
@@ -46,13 +47,13 @@ trio.run(main, Inheritance((int(sys.argv[1]),), int(sys.argv[2])))
 SUPERVISOR = """
 import sys, trio
 from tests.http.test_processes import worker_command
-from hyperbeam_trio.http.listener import addresses, open_sockets
-from hyperbeam_trio.http.processes import supervise
+from hyperbeam_trio.http.listener import addresses
+from hyperbeam_trio.http.processes import open_shares, supervise
 
 async def main():
-    sockets = await open_sockets("127.0.0.1", 0)
-    print(addresses(sockets)[0][1], flush=True)
-    await supervise(worker_command, 2, sockets)
+    shares = await open_shares("127.0.0.1", 0, 2)
+    print(addresses(shares[0])[0][1], flush=True)
+    await supervise(worker_command, shares)
 
 trio.run(main)
 """
@@ -135,12 +136,28 @@ async def test_workers_end_when_their_supervisor_is_killed() -> None:
 
 async def test_workers_that_can_not_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyperbeam_trio.http.processes.FALSE_STARTS", 2)
-    sockets = await open_sockets("127.0.0.1", 0)
-    assert addresses(sockets)[0][1] > 0
+    [sockets] = await open_shares("127.0.0.1", 0, 1)
     with pytest.raises(NodeError, match="can't start; the last ended with 7"):
-        await supervise(lambda _: [sys.executable, "-c", "exit(7)"], 1, sockets)
+        await supervise(lambda _: [sys.executable, "-c", "exit(7)"], [sockets])
     for sock in sockets:
         sock.close()
+
+
+async def test_a_port_in_use_is_not_shared_with_a_stranger() -> None:
+    shares = await open_shares("127.0.0.1", 0, 2)
+    [[address], [same]] = [addresses(share) for share in shares]
+    assert address == same
+    with pytest.raises(ConfigError, match=f"port {address[1]}"):
+        await open_shares(*address, 2)
+    for sock in itertools.chain(*shares):
+        sock.close()
+
+
+async def test_the_kernel_deals_out_the_connections() -> None:
+    async with supervisor() as (_, address):
+        workers = await pids(address)
+        answers = [await ask(address) for _ in range(100)]
+    assert all(answers.count(pid) >= 10 for pid in workers)
 
 
 async def test_one_process_loads_nothing_of_this() -> None:
