@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.commitments import ALL, only_committed, verify_message
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.encoding import is_id
@@ -31,9 +32,9 @@ async def known_addresses(context: Context) -> list[str]:
 
 async def keep_location(record: Message, context: Context) -> None:
     """Keep a record for each of its signers; it is checked before."""
-    id = await context.cache.write(record)
+    await context.cache.write(record)
     for signer in record.signers:
-        await context.cache.link(_NAME + signer, id)
+        await context.cache.link(_NAME + signer, signed_id(record))
 
 
 async def accept_location(record: Message, context: Context) -> Message:
