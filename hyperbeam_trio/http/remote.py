@@ -250,7 +250,9 @@ def _decoded(response: ClientResponse, codec_of: CodecOf) -> Message:
             if name != "ans104@1.0":
                 raise
     headers = [(name.decode("latin-1"), value) for name, value in response.headers]
-    has_body = response.body or response.header(b"content-digest") is not None
+    # An empty body has no digest of its own; only what is signed tells it from none.
+    signed = response.header(b"signature-input") or b""
+    has_body = response.body or b'"content-digest"' in signed
     message = HTTPSIG.decode(headers, response.body if has_body else None)
     return message if message.commitments else message.without(*filter(_is_transport, message))
 
