@@ -1,0 +1,148 @@
+"""Following the messages of a slot from process to process (spec/05 §7.4).
+
+Nothing here recurses: every slot that a message caused is a visit of its own, and visits run side
+by side, so that a slow chain holds up nobody but itself. All entries of one outbox are scheduled,
+in their order, before any of their slots is visited.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from hyperbeam_trio.context import Context
+from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE, Process, read_process
+from hyperbeam_trio.devices.processes.outbox import Sender, Sent, entries_of
+from hyperbeam_trio.errors import HyperbeamError
+from hyperbeam_trio.identities import Identities
+from hyperbeam_trio.message import Message, Value
+
+log = logging.getLogger("hyperbeam_trio.processes")
+
+SIDE_BY_SIDE: Final = 8
+"""Visits of one push that run at once."""
+MOST_VISITS: Final = 10_000
+"""Slots that one push visits in all."""
+DEEPEST_ANSWER: Final = 32
+"""Levels of visits that an answer shows; a codec can't nest without end."""
+
+SKIPPED: Final = b"skipped"
+
+
+@dataclass(slots=True)
+class Entry:
+    """What became of one message of an outbox."""
+
+    key: str
+    answer: Message
+    sent: Sent | None = None
+    visit: Visit | None = None
+
+
+@dataclass(slots=True)
+class Visit:
+    """One slot of one process: its results, and the messages that they caused.
+
+    `left` is how many further levels may be computed, `shown` at how many of them results are part
+    of the answer.
+    """
+
+    process: Process
+    slot: int
+    left: int
+    shown: int
+    level: int = 0
+    results: Message = field(default_factory=Message)
+    entries: list[Entry] = field(default_factory=list)
+    done: bool = False
+
+    def answer(self) -> Message:
+        """The answer for this visit and all that it caused."""
+        items: dict[str, Value] = dict(self.results) if self.shown > 0 else {}
+        for entry in self.entries:
+            items[entry.key] = _entry_answer(entry, self.level)
+        items["slot"] = self.slot
+        items["process"] = self.process.id.encode()
+        return Message.of(items)
+
+
+def _entry_answer(entry: Entry, level: int) -> Message:
+    if entry.sent is None:
+        return entry.answer
+    visit = entry.visit
+    if visit is None or not visit.done or level >= DEEPEST_ANSWER:
+        return entry.answer.set_values({"resulted-in": SKIPPED})
+    return entry.answer.set_values({"resulted-in": visit.answer()})
+
+
+class Delivery:
+    """One push: from one slot to all that its messages cause."""
+
+    def __init__(self, identities: Identities, context: Context) -> None:
+        self._identities = identities
+        self._context = context
+        self._limiter = trio.CapacityLimiter(SIDE_BY_SIDE)
+        self._visits = 0
+
+    async def deliver(self, first: Visit) -> Message:
+        """Push the outbox of a slot; the answer of spec/05 §7.2.
+
+        What is not reached within the option `push-time-limit` has `resulted-in: skipped`. Raises
+        what computing the first slot raises; failures further on stand in the answer.
+        """
+        await self._visit(first)
+        with trio.move_on_after(self._context.config.push_time_limit / 1000):
+            async with trio.open_nursery() as nursery:
+                self._follow(first, nursery)
+        return first.answer()
+
+    def _follow(self, visit: Visit, nursery: trio.Nursery) -> None:
+        for entry in visit.entries:
+            if entry.sent is not None and visit.left > 0 and self._visits < MOST_VISITS:
+                self._visits += 1
+                nursery.start_soon(self._go_on, visit, entry, entry.sent, nursery)
+
+    async def _go_on(self, from_: Visit, entry: Entry, sent: Sent, nursery: trio.Nursery) -> None:
+        async with self._limiter:
+            try:
+                process = await read_process(sent.target, self._context)
+                left, shown = from_.left - 1, from_.shown - 1
+                entry.visit = Visit(process, sent.slot, left, shown, from_.level + 1)
+                await self._visit(entry.visit)
+            except HyperbeamError as error:
+                log.warning("Push of %s to %s: %s", sent.id, sent.target, error.text)
+                failure = _failure(error, target=sent.target)
+                entry.sent, entry.answer = None, entry.answer.set_values({"resulted-in": failure})
+                return
+        self._follow(entry.visit, nursery)
+
+    async def _visit(self, visit: Visit) -> None:
+        """Compute a slot, and give the messages of its outbox their slots."""
+        base = visit.process.definition.uncommitted().set_values(
+            {"device": PROCESS_DEVICE, "process": visit.process.definition}
+        )
+        asked = Message.of({"path": b"compute", "slot": visit.slot})
+        state = await self._context.resolve(base, asked)
+        results = await self._context.view(state, "results") if isinstance(state, Message) else None
+        if isinstance(results, Message):
+            visit.results = results.uncommitted().reset()
+        sender = Sender(visit.process, self._identities, self._context)
+        for key, message in await entries_of(visit.results, self._context):
+            visit.entries.append(await _sent(sender, key, message))
+        visit.done = True
+
+
+async def _sent(sender: Sender, key: str, message: Value) -> Entry:
+    try:
+        sent = await sender.send(message)
+    except HyperbeamError as error:
+        return Entry(key, _failure(error, outbox_index=key))
+    return Entry(key, sent.to_message(), sent)
+
+
+def _failure(error: HyperbeamError, **where: str) -> Message:
+    named = {name.replace("_", "-"): text for name, text in where.items()}
+    return Message({"response": "error", "status": error.status, "reason": error.text, **named})
