@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
 from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import Atom, Message, Value, same
+from hyperbeam_trio.message import Atom, Message, Value, as_text, same
 
 _NOTHING: Mapping[str, Value] = MappingProxyType({})
 
@@ -85,15 +85,15 @@ class Commitment:
     @classmethod
     def from_message(cls, id: str, message: Message) -> Commitment:
         """The reverse; `BadRequest` names what is missing or malformed."""
-        committed = message.list("committed", [])
-        if not all(isinstance(key, bytes) for key in committed):
+        committed = tuple(as_text(key) for key in message.list("committed", []))
+        if None in committed:
             raise BadRequest(f"Commitment {id}: 'committed' should be a list of key names.")
         return cls(
             id=id,
             device=message.text("commitment-device"),
             type=message.text("type", ""),
             signature=from_base64(message.text("signature"), f"Commitment {id}: signature"),
-            committed=tuple(key.decode() for key in committed if isinstance(key, bytes)),
+            committed=tuple(key for key in committed if key is not None),
             keyid=message.text("keyid", None),
             committer=message.text("committer", None),
             bundle=message.bool("bundle", None),

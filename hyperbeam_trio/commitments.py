@@ -104,45 +104,31 @@ def verify_message(
     return all(holds(message, commitment, secret=secret) for commitment in chosen)
 
 
-def failing_commitments(message: Message, *, secret: bytes | None = None) -> list[Commitment]:
-    """The commitments that don't hold, signed and unsigned ones."""
-    return [
+def failing_commitments(
+    message: Message, *, secret: bytes | None = None, nested: bool = False
+) -> list[Commitment]:
+    """The commitments that don't hold, signed and unsigned ones.
+
+    With `nested` also those of the messages inside. Check them where messages come in: the ids
+    by which a message is linked are those that its commitments claim.
+    """
+    failing = [
         commitment
         for _, commitment in sorted(message.commitments.items())
         if not holds(message, commitment, secret=secret)
     ]
+    if nested:
+        for inner in _messages_in(message.values()):
+            failing += failing_commitments(inner, secret=secret, nested=True)
+    return failing
 
 
-def without_false_inside(message: Message) -> Message:
-    """The message with only those commitments on nested messages that hold.
-
-    For whatever comes from elsewhere: its own commitments are checked apart, but a nested message
-    could carry a signature that belongs to another, and be taken for it by its id.
-    """
-    items = {key: _true_inside(value) for key, value in message.items()}
-    return message if _same_objects(items, message) else _with_items(message, items)
-
-
-def _true_inside(value: Value) -> Value:
-    if isinstance(value, list):
-        inside = [_true_inside(item) for item in value]
-        return value if all(a is b for a, b in zip(inside, value, strict=True)) else inside
-    if not isinstance(value, Message):
-        return value
-    checked = without_false_inside(value)
-    # What was signed is what was received, so the nested messages as they came are what counts.
-    false = {commitment.id for commitment in failing_commitments(value)}
-    if not false:
-        return checked
-    return checked.with_commitments(c for c in value.commitments.values() if c.id not in false)
-
-
-def _same_objects(items: Mapping[str, Value], message: Message) -> bool:
-    return all(items[key] is message[key] for key in items)
-
-
-def _with_items(message: Message, items: Mapping[str, Value]) -> Message:
-    return Message.of(items).with_commitments(message.commitments.values())
+def _messages_in(values: Iterable[Value]) -> Iterator[Message]:
+    for value in values:
+        if isinstance(value, Message):
+            yield value
+        elif isinstance(value, list):
+            yield from _messages_in(value)
 
 
 def only_committed(message: Message) -> Message:

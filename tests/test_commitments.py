@@ -99,3 +99,11 @@ def test_unsigned_keys_can_be_taken_off():
     assert without_unless_signed(["a", "b"], message) == Message(a="1")
     assert without_unless_signed(["a"], Message(a="1", b="2")) == Message(b="2")
     assert without_unless_signed(["b"], message).commitments == message.commitments
+
+
+def test_commitments_of_nested_messages_are_checked_on_demand():
+    forged = Message(a="1").with_commitments(commit_unsigned(Message(a="2")).commitments.values())
+    (commitment,) = forged.commitments.values()
+    for outer in (Message(x=forged), Message(x=[[forged]]), Message(x={"y": forged})):
+        assert failing_commitments(outer) == []
+        assert failing_commitments(outer, nested=True) == [commitment]

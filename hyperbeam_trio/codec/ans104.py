@@ -282,7 +282,8 @@ def verify_ans104(message: Message, commitment: Commitment, *, secret: bytes | N
 def _holds(item: DataItem, commitment: Commitment) -> bool:
     if commitment.type == UNSIGNED:
         return not item.is_signed and item.unsigned_id == commitment.id
-    return item.signature == commitment.signature and item.verify()
+    claimed = (commitment.id, commitment.committer, commitment.signature)
+    return claimed == (item.id, item.address, item.signature) and item.verify()
 
 
 def _says(item: DataItem, message: Message, commitment: Commitment) -> bool:

@@ -19,6 +19,7 @@ from hyperbeam_trio.codec.components import (
     whole,
 )
 from hyperbeam_trio.codec.layout import Layout, lay_out
+from hyperbeam_trio.codec.signature_fields import committer_of
 from hyperbeam_trio.codec.tabm import Tabm
 from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.encoding import commitment_id
@@ -171,9 +172,10 @@ def verify(message: Message, commitment: Commitment, *, secret: bytes | None = N
     """Whether a httpsig commitment holds for `message`.
 
     First over what was signed to the byte, where that is known and says what the message says;
-    then over the message as it is, in our form and in the forms of other versions.
+    then over the message as it is, in our form and in the forms of other versions. A commitment
+    that claims another id or committer than its signature and its keyid give does not hold.
     """
-    if commitment.keyid is None:
+    if commitment.keyid is None or not _is_consistent(commitment):
         return False
     keyid = Keyid.parse(commitment.keyid, commitment.type)
     tried: set[bytes] = set()
@@ -183,6 +185,13 @@ def verify(message: Message, commitment: Commitment, *, secret: bytes | None = N
             if verify_signature(commitment.type, keyid, base, commitment.signature, secret):
                 return True
     return False
+
+
+def _is_consistent(commitment: Commitment) -> bool:
+    if commitment.id != commitment_id(commitment.signature):
+        return False
+    implied = committer_of(commitment.device, commitment.type, commitment.keyid, ours=False)
+    return commitment.committer is None or commitment.committer == implied
 
 
 def _candidates(message: Message, commitment: Commitment) -> Iterable[bytes]:

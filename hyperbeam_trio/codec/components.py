@@ -165,7 +165,8 @@ def component_names(message: Message, commitment: Commitment) -> list[str]:
 def _listed(base: bytes) -> list[str]:
     match = _LISTED.search(base)
     text = match[1].decode("utf-8", "replace") if match else ""
-    return [re.sub(r"\\(.)", r"\1", name) for name in _NAME.findall(text)]
+    names: list[str] = _NAME.findall(text)
+    return [re.sub(r"\\(.)", r"\1", name) for name in names] if "\\" in text else names
 
 
 def parameters_of(commitment: Commitment) -> Parameters:

@@ -34,7 +34,8 @@ def encode(message: Message, *, bundle: bool, safe: bool = True) -> Encoded:
     """
     if bundle:
         message = with_child_commitments(message)
-    layout = lay_out(to_tabm(message, bundle=bundle), safe=safe)
+    # Its own commitments are headers; those of nested messages go where these go.
+    layout = lay_out(to_tabm(message.uncommitted(), bundle=bundle), safe=safe)
     headers = list(layout.headers.items())
     if layout.body:
         headers.append(("content-digest", content_digest(layout.body).encode()))
@@ -73,7 +74,7 @@ def _received(headers: Iterable[tuple[str, bytes]], body: bytes | None) -> Recei
     tabm.update(ids)
     for key, member in inside.items():
         tabm[key] = member
-    return Received(literal, body, inline, tuple(inside), tuple(ids), tabm)
+    return Received(literal, named, body, inline, tuple(inside), tuple(ids), tabm)
 
 
 def _inline(named: dict[str, bytes]) -> str:

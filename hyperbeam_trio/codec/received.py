@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -17,19 +18,35 @@ from hyperbeam_trio.crypto.encoding import hash_id, to_base64, to_base64url
 from hyperbeam_trio.crypto.signature_base import LABEL_PREFIX, base_of, signature_params
 from hyperbeam_trio.crypto.signature_headers import SignatureInput, read_signatures
 from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import Message
+from hyperbeam_trio.message import Message, Value
 
 _JUNE: Final = "sig-"
 _DIGEST: Final = re.compile(rb"\s*sha-256=:([A-Za-z0-9+/_=-]*):\s*")
 
 
 @dataclass(frozen=True, slots=True)
+class _Cover:
+    """What a list of components covers: keys, their values, and the lines of the base.
+
+    There are no lines if what was signed is not what the message has.
+    """
+
+    names: tuple[str, ...]
+    committed: tuple[str, ...]
+    values: dict[str, Value]
+    lines: list[tuple[str, bytes]] | None
+
+
+@dataclass(frozen=True)
 class Received:
-    """Literal headers and body, the key that the body itself stands for, the keys that were in the
-    body and in `ao-ids`, and the TABM of it all.
+    """Headers as they came and by their keys, the body, and what was made of them.
+
+    `inline` is the key that the body itself stands for, `inside` are the keys that were in the
+    body, `ids` those in `ao-ids`; `tabm` has it all.
     """
 
     headers: dict[str, bytes]
+    named: dict[str, bytes]
     body: bytes | None
     inline: str
     inside: tuple[str, ...]
@@ -41,41 +58,36 @@ class Received:
         signature, given = self.headers.get("signature"), self.headers.get("signature-input")
         if signature is None or given is None:
             return []
-        members = read_signatures(_text(signature), _text(given))
-        digests = _digests(self.body) if self.body is not None else None
-        return [
-            self._commitment(label, raw, member, message, digests)
-            for label, (raw, member) in members.items()
-            if self._checkable(label, member)
-        ]
+        covers: dict[tuple[object, ...], _Cover] = {}
+        found = []
+        for label, (raw, member) in read_signatures(_text(signature), _text(given)).items():
+            if self._checkable(label, member):
+                key = (member.components, member.parameters.get("bundle"))
+                if key not in covers:
+                    covers[key] = self._cover(member, message)
+                found.append(_commitment(label, raw, member, covers[key]))
+        return found
 
     def _checkable(self, label: str, given: SignatureInput) -> bool:
         """A client of ours signs bodies that it then does not send (spec/08 §5.0)."""
         ours = label.startswith(LABEL_PREFIX)
         return ours or self.body is not None or "content-digest" not in given.components
 
-    def _commitment(
-        self,
-        label: str,
-        signature: bytes,
-        given: SignatureInput,
-        message: Message,
-        digests: tuple[bytes, ...] | None,
-    ) -> Commitment:
-        names = [name.removeprefix("@") for name in given.components]
-        inside = self._digested(names)
+    def _cover(self, given: SignatureInput, message: Message) -> _Cover:
+        names = tuple([name.removeprefix("@") for name in given.components])
+        listed = frozenset(names)
+        inside = self._digested(listed)
         transport = self._is_multipart and not self._is_own_type(given)
         committed = keys_of_components(names, inside, self.tabm, multipart=transport)
-        if "ao-ids" in committed:
+        if "ao-ids" in listed:
             committed = tuple(key for key in committed if key != "ao-ids") + self.ids
-        if "ao-types" in committed:
+        if "ao-types" in listed:
             committed += self._announced(message)
-        commitment = read_commitment(label, signature, given, committed)
-        base = self._base(label, names, given, digests)
-        if base is None:
-            return commitment
+        if "ao-body-key" in listed and "ao-body-key" not in self.headers and "data" in self.tabm:
+            # The body was `data` when it was signed; now something else is in its place.
+            committed = tuple(dict.fromkeys((*committed, "data")))
         values = {key: message[key] for key in committed if key in message}
-        return replace(commitment, evidence=Evidence(values, base=base))
+        return _Cover(names, committed, values, self._lines(names))
 
     def _announced(self, message: Message) -> tuple[str, ...]:
         """Keys that are there because `ao-types` says so alone, as May 2025 writes empty values."""
@@ -83,7 +95,7 @@ class Received:
             key for key in message if key not in self.tabm and f"{key}+link" not in self.tabm
         )
 
-    def _digested(self, names: list[str]) -> list[str]:
+    def _digested(self, names: frozenset[str]) -> list[str]:
         """The keys in the body that the digest among `names` covers.
 
         Only if `names` also say how the body is to be taken apart: by its boundary, and what it
@@ -91,10 +103,10 @@ class Received:
         """
         if "content-digest" not in names or self.body is None:
             return []
-        if self._is_multipart and "content-type" not in names and not self._has_own_boundary():
+        if self._is_multipart and "content-type" not in names and not self._has_own_boundary:
             return []
         left_out = {key for key in self.inside if f"{key}+link" in names}
-        if not {"ao-body-key", "inline-body-key"} & self.headers.keys() <= set(names):
+        if not {"ao-body-key", "inline-body-key"} & self.headers.keys() <= names:
             left_out.add(self.inline)
         kind = self.tabm.get("content-type")
         if isinstance(kind, bytes) and len(kind) <= LINE_BYTES:
@@ -112,11 +124,13 @@ class Received:
         binaries = {key: value for key, value in values.items() if isinstance(value, bytes)}
         return all(key == self.inline or len(v) <= LINE_BYTES for key, v in binaries.items())
 
-    @property
+    @cached_property
     def _is_multipart(self) -> bool:
         return self.headers.get("content-type", b"").startswith(b"multipart/")
 
+    @cached_property
     def _has_own_boundary(self) -> bool:
+        """Whether the boundary is the hash of the parts, so that signing these binds it."""
         text = self.headers["content-type"].decode("latin-1")
         boundary = parameter(text, "boundary")
         if boundary is None or self.body is None:
@@ -126,52 +140,52 @@ class Received:
         parts = self.body[len(marker) + 2 : end].split(b"\r\n" + marker + b"\r\n")
         return hash_id(b"\r\n".join(parts)) == boundary
 
-    def _base(
-        self,
-        label: str,
-        names: list[str],
-        given: SignatureInput,
-        digests: tuple[bytes, ...] | None,
-    ) -> bytes | None:
-        """The base over the literal values; `None` if a value is not what the message has."""
-        components: list[tuple[str, bytes]] = []
+    def _lines(self, names: tuple[str, ...]) -> list[tuple[str, bytes]] | None:
+        """The lines of the base over the literal values, unless one is not what the message has."""
+        lines: list[tuple[str, bytes]] = []
         for name in names:
-            value = self._literal(name, digests)
-            if value is None:
+            value = self.headers.get(name)
+            if value is None or name in ("content-digest", "ao-ids"):
+                value = self._special(name)
+            # Another header or a member of the body may have taken the place of the one signed.
+            key = unescape_key(name)
+            if value is None or self.tabm.get(key, value) != value:
                 return None
-            components.append((name, value))
-        if label.startswith((LABEL_PREFIX, _JUNE)):
-            bare = {**given.parameters, "alg": str(given.parameters.get("alg", "")).split("/")[-1]}
-            return base_of(components, signature_params(names, bare))
-        return base_of(components, given.text)
+            lines.append((name, value))
+        return lines
 
-    def _literal(self, name: str, digests: tuple[bytes, ...] | None) -> bytes | None:
+    def _special(self, name: str) -> bytes | None:
         if name == "content-digest":
-            return self._digest(digests)
-        if name == "ao-ids" and set(self.ids) & set(self.inside):
+            return self._digest
+        if name == "ao-ids" and not set(self.ids).isdisjoint(self.inside):
             return None
-        value = self.headers.get(name)
-        key = unescape_key(name)
-        if value is None:
-            value = next((v for k, v in self.headers.items() if unescape_key(k) == key), None)
-        # Another header or a member of the body may have taken the place of the one signed.
-        return None if self.tabm.get(key, value) != value else value
+        return self.named.get(unescape_key(name))
 
-    def _digest(self, digests: tuple[bytes, ...] | None) -> bytes | None:
+    @cached_property
+    def _digest(self) -> bytes | None:
         """The body's digest: as it came if it is right in either alphabet, else as it should be."""
-        if digests is None:
+        if self.body is None:
             return None
+        raw = sha256(self.body).digest()
+        right = to_base64(raw).encode()
         came = self.headers.get("content-digest", b"")
         match = _DIGEST.fullmatch(came)
-        if match is not None and match[1].rstrip(b"=") in digests:
-            return came.strip()
-        return b"sha-256=:" + digests[0] + b"=:"
+        if match is not None:
+            either = (right.rstrip(b"="), to_base64url(raw).encode())
+            if match[1].rstrip(b"=") in either:
+                return came.strip()
+        return b"sha-256=:" + right + b":"
 
 
-def _digests(body: bytes) -> tuple[bytes, bytes]:
-    """The body's SHA-256 in base64 of both alphabets, without padding."""
-    raw = sha256(body).digest()
-    return to_base64(raw).rstrip("=").encode(), to_base64url(raw).encode()
+def _commitment(label: str, signature: bytes, given: SignatureInput, cover: _Cover) -> Commitment:
+    commitment = read_commitment(label, signature, given, cover.committed)
+    if cover.lines is None:
+        return commitment
+    params = given.text
+    if label.startswith((LABEL_PREFIX, _JUNE)):
+        params = signature_params(cover.names, {**given.parameters, "alg": commitment.type})
+    base = base_of(cover.lines, params)
+    return replace(commitment, evidence=Evidence(cover.values, base=base))
 
 
 def _text(raw: bytes) -> str:

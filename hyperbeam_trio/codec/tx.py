@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -33,7 +32,6 @@ from hyperbeam_trio.verifiers import register_verifier
 
 DEVICE: Final = "tx@1.0"
 
-_ECDSA: Final = "ecdsa-secp256k1-sha256"
 _BINARIES: Final = ("anchor", "target", "data_root")
 _NUMBERS: Final = ("quantity", "reward", "data_size")
 _FIELDS: Final = ("anchor", "format", "quantity", "reward", "target", "data_root", "data_size")
@@ -125,10 +123,10 @@ def _as_signed(message: Message, commitment: Commitment) -> Transaction | None:
 def _drafted(message: Message, bundle: bool) -> Transaction:
     """An unsigned transaction; keys that fit a field are fields, and no tags."""
     parts = Parts(message, bundle=bundle)
-    fields = {name: parts.take_pointer(name) for name in ("target", "anchor")}
-    numbers = {name: _taken_number(parts, name) for name in ("quantity", "reward")}
+    fields: dict[str, Any] = {name: parts.take_pointer(name) for name in ("target", "anchor")}
+    fields.update({name: _taken_number(parts, name) for name in ("quantity", "reward")})
     tags, data = write_data(parts, {})
-    return Transaction.with_data(data, tags=tuple(tags + parts.tags()), **fields, **numbers)
+    return Transaction.with_data(data, tags=tuple(tags + parts.tags()), **fields)
 
 
 def _taken_number(parts: Parts, name: str) -> int:
@@ -206,15 +204,18 @@ def verify_tx(message: Message, commitment: Commitment, *, secret: bytes | None 
     try:
         known = _as_signed(message, commitment)
         if known is not None:
-            return known.signature == commitment.signature and known.verify()
-        rebuilt = replace(_rebuilt(message, commitment), signature=commitment.signature)
+            return _holds(known, commitment)
+        rebuilt = _rebuilt(message, commitment)
         read = read_transaction(rebuilt)
     except BadRequest:
         return False
-    (made,) = read.commitments.values()
-    signer = commitment.type == _ECDSA or made.keyid == commitment.keyid
-    same_signer = signer and made.committer == commitment.committer
-    return same_signer and rebuilt.verify() and says_the_same(read, message, commitment.committed)
+    return _holds(rebuilt, commitment) and says_the_same(read, message, commitment.committed)
+
+
+def _holds(transaction: Transaction, commitment: Commitment) -> bool:
+    claimed = (commitment.id, commitment.committer, commitment.signature)
+    actual = (transaction.id, transaction.address, transaction.signature)
+    return claimed == actual and transaction.verify()
 
 
 register_verifier(DEVICE, verify_tx)

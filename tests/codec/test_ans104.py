@@ -209,6 +209,15 @@ def test_httpsig_and_ans104_commitments_beside_each_other(case):
     assert failing_commitments(message) == []
 
 
+@vectors.each(ITEMS, lambda c: c["name"] == "item: target-anchor")
+def test_an_item_does_not_speak_for_another_signer(case):
+    message = vectors.message(case["as_message"])
+    (commitment,) = message.commitments.values()
+    assert verify_ans104(message, commitment)
+    for claim in ({"committer": "x" * 43}, {"committer": None}, {"id": "x" * 43}, {"keyid": None}):
+        assert not verify_ans104(message, replace(commitment, **claim))
+
+
 # What is lost and what is not.
 
 

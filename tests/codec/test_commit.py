@@ -169,6 +169,19 @@ def test_example_8_a_secret():
     assert not verify(committed, made)
 
 
+def test_a_signature_does_not_speak_for_another_committer():
+    case = vectors.cases(SIGNED, lambda c: c["name"] == "two-signers")[0]
+    message = vectors.message(case["message"])
+    one, two = (
+        Commitment.from_message(id, vectors.message(entry["commitment"]))
+        for id, entry in case["commitments"].items()
+        if "committer" in entry["commitment"]
+    )
+    assert verify(message, one)
+    assert not verify(message, replace(one, committer=two.committer))
+    assert not verify(message, replace(one, id=two.id))
+
+
 # Signing.
 
 
@@ -280,6 +293,8 @@ def test_evidence_does_not_speak_for_other_commitments_inside():
         {"type": ""},
         {"signature": b""},
         {"signature": b"x" * 32},
+        {"id": "x" * 43},
+        {"committer": "vcaPe4JWnrSOCktDHBgXge-zWUb6JRkqbom5w9t7i-4"},
         {"committed": ("a", "nope")},
         {"committed": ("a",)},
         {"bundle": True},
