@@ -153,7 +153,8 @@ class DeviceNotLoadable(NotFound):
         near = get_close_matches(name, list(known), n=3)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         super().__init__(
-            f"Device {name!r} is not installed on this node.{hint}", details={"missing-device": name}
+            f"Device {name!r} is not installed on this node.{hint}",
+            details={"missing-device": name},
         )
 
 
