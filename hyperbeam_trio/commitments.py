@@ -131,6 +131,32 @@ def _messages_in(values: Iterable[Value]) -> Iterator[Message]:
             yield from _messages_in(value)
 
 
+def without_false_inside(message: Message) -> Message:
+    """The message with only those commitments on nested messages that hold.
+
+    For whatever comes from elsewhere: its own commitments are checked apart, but a nested message
+    could carry a signature that belongs to another, and be taken for it by its id.
+    """
+    items = {key: _true_inside(value) for key, value in message.items()}
+    if all(items[key] is message[key] for key in items):
+        return message
+    return Message.of(items).with_commitments(message.commitments.values())
+
+
+def _true_inside(value: Value) -> Value:
+    if isinstance(value, list):
+        inside = [_true_inside(item) for item in value]
+        return value if all(a is b for a, b in zip(inside, value, strict=True)) else inside
+    if not isinstance(value, Message):
+        return value
+    checked = without_false_inside(value)
+    # What was signed is what was received, so the nested messages as they came are what counts.
+    false = {commitment.id for commitment in failing_commitments(value)}
+    if not false:
+        return checked
+    return checked.with_commitments(c for c in value.commitments.values() if c.id not in false)
+
+
 def only_committed(message: Message) -> Message:
     """The message with the keys that all its commitments cover; unchanged without commitments."""
     if not message.commitments:
