@@ -13,7 +13,12 @@ Header = tuple[bytes, bytes]
 
 
 class BodyReader(Protocol):
-    """The request's body as it arrives; the door enforces limits and deadlines."""
+    """The request's body as it arrives; the door enforces limits and deadlines.
+
+    A body that is malformed or ends early raises `BadRequest`. One that comes too slowly raises it
+    with status 408 or cancels the handler, and the door answers. What a handler leaves unread the
+    door swallows, or closes the connection. One task reads it, once.
+    """
 
     async def read(self, limit: int) -> bytes:
         """The whole body; `TooLarge` (413) above `limit` bytes, which is also what is buffered."""
@@ -28,7 +33,7 @@ class BodyReader(Protocol):
 class HttpRequest:
     """One request.
 
-    `method` upper-case text; `target` the raw request target with its query, as bytes; `headers`
+    `method` upper-case text; `target` the raw path with its query, or `*`, as bytes; `headers`
     lower-case names and raw values in wire order; `peer` the socket's address, `None` when there
     is no socket; `http_version` "1.0", "1.1" or "2".
     """
@@ -46,9 +51,11 @@ class HttpRequest:
 class HttpResponse:
     """One response.
 
-    `headers` lower-case names, without framing headers (`content-length`, `transfer-encoding`,
-    `connection`, `date`): those are the door's. `body` whole, or an iterator of parts that is
-    sent chunked with back pressure.
+    `status` from 200 to 999. `headers` lower-case names; framing headers (`content-length`,
+    `transfer-encoding`, `connection`, `date`) are the door's, and dropped. A header that would
+    break the framing makes the answer 500. `body` whole, or an iterator of parts that is sent
+    chunked with back pressure: the first part takes the head along, an empty one lets it go
+    early, and `aclose`, where there is one, is called at the end.
     """
 
     status: int
@@ -57,4 +64,8 @@ class HttpResponse:
 
 
 Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
-"""What a front door calls for each request; it never raises but for cancellation."""
+"""What a front door calls for each request.
+
+It had better not raise but for cancellation: the door turns a `HyperbeamError` into its status and
+text, and any other exception into a bare 500.
+"""
