@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from hyperbeam_trio.codec.ids import combine_ids, fresh_id, is_unsigned, unsigned_id
@@ -104,31 +104,13 @@ def verify_message(
     return all(holds(message, commitment, secret=secret) for commitment in chosen)
 
 
-def failing_commitments(
-    message: Message, *, secret: bytes | None = None, nested: bool = False
-) -> list[Commitment]:
-    """The commitments that don't hold, signed and unsigned ones.
-
-    With `nested` also those of the messages inside. Check them where messages come in: the ids
-    by which a message is linked are those that its commitments claim.
-    """
-    failing = [
+def failing_commitments(message: Message, *, secret: bytes | None = None) -> list[Commitment]:
+    """The commitments that don't hold, signed and unsigned ones."""
+    return [
         commitment
         for _, commitment in sorted(message.commitments.items())
         if not holds(message, commitment, secret=secret)
     ]
-    if nested:
-        for inner in _messages_in(message.values()):
-            failing += failing_commitments(inner, secret=secret, nested=True)
-    return failing
-
-
-def _messages_in(values: Iterable[Value]) -> Iterator[Message]:
-    for value in values:
-        if isinstance(value, Message):
-            yield value
-        elif isinstance(value, list):
-            yield from _messages_in(value)
 
 
 def without_false_inside(message: Message) -> Message:
@@ -138,9 +120,7 @@ def without_false_inside(message: Message) -> Message:
     could carry a signature that belongs to another, and be taken for it by its id.
     """
     items = {key: _true_inside(value) for key, value in message.items()}
-    if all(items[key] is message[key] for key in items):
-        return message
-    return Message.of(items).with_commitments(message.commitments.values())
+    return message if _same_objects(items, message) else _with_items(message, items)
 
 
 def _true_inside(value: Value) -> Value:
@@ -155,6 +135,14 @@ def _true_inside(value: Value) -> Value:
     if not false:
         return checked
     return checked.with_commitments(c for c in value.commitments.values() if c.id not in false)
+
+
+def _same_objects(items: Mapping[str, Value], message: Message) -> bool:
+    return all(items[key] is message[key] for key in items)
+
+
+def _with_items(message: Message, items: Mapping[str, Value]) -> Message:
+    return Message.of(items).with_commitments(message.commitments.values())
 
 
 def only_committed(message: Message) -> Message:

@@ -13,6 +13,7 @@ from hyperbeam_trio.commitments import (
     select,
     selected_id,
     verify_message,
+    without_false_inside,
     without_unless_signed,
 )
 from hyperbeam_trio.errors import BadRequest
@@ -101,9 +102,19 @@ def test_unsigned_keys_can_be_taken_off():
     assert without_unless_signed(["b"], message).commitments == message.commitments
 
 
-def test_commitments_of_nested_messages_are_checked_on_demand():
-    forged = Message(a="1").with_commitments(commit_unsigned(Message(a="2")).commitments.values())
-    (commitment,) = forged.commitments.values()
-    for outer in (Message(x=forged), Message(x=[[forged]]), Message(x={"y": forged})):
-        assert failing_commitments(outer) == []
-        assert failing_commitments(outer, nested=True) == [commitment]
+def test_false_commitments_of_nested_messages_are_taken_off():
+    true = commit_unsigned(Message(a="1"))
+    forged = Message(a="2").with_commitments(true.commitments.values())
+    for inner in (forged, [[forged]], Message(y=forged)):
+        kept = without_false_inside(Message.of({"x": inner, "z": true}))
+        assert kept == Message.of({"x": inner, "z": true})
+        assert all(not m.commitments for m in messages_in(kept["x"]))
+        assert kept.message("z").commitments == true.commitments
+
+
+def messages_in(value):
+    if isinstance(value, Message):
+        yield value
+    for item in value.values() if isinstance(value, Message) else value:
+        if isinstance(item, Message | list):
+            yield from messages_in(item)
