@@ -8,9 +8,10 @@ from typing import Final, TypeVar
 
 import trio
 
-from hyperbeam_trio.cache.layout import DATA, NAME, escape
+from hyperbeam_trio.cache.layout import ALIAS, DATA, NAME, escape
 from hyperbeam_trio.cache.loading import Loader
 from hyperbeam_trio.cache.memo import Memo
+from hyperbeam_trio.cache.parts import JOIN_BYTES, Cutter, batches
 from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, Unread, too_deep
 from hyperbeam_trio.codec.ids import signed_id
@@ -93,6 +94,10 @@ class Writer(Loader):
         """Take nothing for stored any more: keys are going to be deleted behind our back."""
         self._known.clear()
         self._aliases.clear()
+
+    def wrote(self, id: str) -> bool:
+        """Whether a message of this (signed) id was written here not long ago; no read."""
+        return self._known.get(ALIAS + escape(id)) is not None
 
     async def _write(self, stage: Callable[[Staging], T]) -> T:
         """Put what `stage` stages, after providing what it needs; the outcome of `stage`."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from hyperbeam_trio.codec.ids import signed_id
+from hyperbeam_trio.commitments import only_committed
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.errors import BadRequest, HyperbeamError, NodeError
 from hyperbeam_trio.hooks import run_hook
@@ -88,12 +90,12 @@ class NodeHandler:
     async def _resolve(self, request: HttpRequest, asked: Message) -> HttpResponse:
         node = self._node
         self._check_initialized(asked)
-        await self._keep_signed(asked)
         context = replace(node.context(), cache_control=node.http_cache_control)
         sequence = await self._sequence(asked, context)
         if not sequence:
             return _redirect(node.config.default_request)
         result = await context.resolve_many(sequence)
+        await self._keep_signed(asked)
         answer, status = with_status(forced(result).reset(), 200)
         answer, status = await self._response_hook(asked, answer, status, context)
         answer = await self._with_page(asked, answer, context)
@@ -114,8 +116,12 @@ class NodeHandler:
             raise HyperbeamError("Node must be initialized before use.", status=400)
 
     async def _keep_signed(self, asked: Message) -> None:
-        if asked.signers and self._node.config.store_all_signed:
-            await self._node.cache.write(asked)
+        """Store what was signed of an accepted request, unless a device just did (spec/04 §7)."""
+        cache = self._node.cache
+        if not asked.signers or not self._node.config.store_all_signed:
+            return
+        if not cache.wrote(signed_id(asked)):
+            await cache.write(only_committed(asked))
 
     async def _sequence(self, asked: Message, context: Context) -> list[Value]:
         sequence = parse_request(asked)
