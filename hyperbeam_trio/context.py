@@ -47,6 +47,8 @@ class Context:
     flight: Flight | None = None
     run: Run = field(default_factory=Run)
     step_hook: bool = True
+    devices: frozenset[str] | None = None
+    """The devices that may be used from here on, in lower case; None for all (spec/06 §5.6)."""
 
     @property
     def config(self) -> NodeConfig:

@@ -16,6 +16,7 @@ from hyperbeam_trio.context import MAX_DEPTH, Context, Run
 from hyperbeam_trio.device import Answerer, Device
 from hyperbeam_trio.errors import (
     BadRequest,
+    Forbidden,
     HyperbeamError,
     InfiniteRecursion,
     KeyNotFound,
@@ -156,6 +157,8 @@ class Resolver:
                     return found
             base = await self._base_message(base, context)
         answerer = self._devices.answerer(device := self._devices.of(base), key)
+        if context.devices is not None:
+            _require_allowed(device, context.devices)
         if answerer.direct and not context.hooked:
             value = direct_value(base, key)
             return await self._settled(value, context) if type(value) is Resolve else value
@@ -206,7 +209,8 @@ class Resolver:
             context.run.volatile |= run.volatile
             return result.with_hashpath(None) if type(result) is Message else result
         wish = lookup_directives(request, base, context.cache_control)
-        if not wish.lookup and not context.cache_control.store and not wish.only_if_cached:
+        kept = wish.lookup or context.cache_control.store or wish.only_if_cached
+        if context.devices is not None or not kept:
             context.run.misses += 1
             run = Run()
             result = await self._call(device, answerer, base, request, context, run, None)
@@ -305,6 +309,7 @@ class Resolver:
             flight or context.flight,
             run,
             context.step_hook,
+            context.devices,
         )
         try:
             result = await answerer.call(base, request, inner)
@@ -321,6 +326,13 @@ class Resolver:
     async def _settled(self, result: Value, context: Context) -> Value:
         """A result that is a sequence stands for what the sequence gives (stage 8)."""
         return await self.resolve_many(cast("Resolve", result).sequence, context)
+
+
+def _require_allowed(device: Device, allowed: frozenset[str]) -> None:
+    if device.name.lower() not in allowed:
+        raise Forbidden(
+            f"Device {device.name} is outside the sandbox: {', '.join(sorted(allowed))}."
+        )
 
 
 def linked(result: Value, name: str, context: Context) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final, NoReturn
 
@@ -64,6 +65,10 @@ class Wallet(ABC):
         """Whether this wallet made `signature` over `data`."""
         return self._verify(data, signature, self._check(algorithm))
 
+    def derived(self, purpose: bytes) -> bytes:
+        """32 secret bytes for a purpose, always the same ones; they don't tell the key."""
+        return hmac.digest(self._private_numbers()["d"], b"derived:" + purpose, "sha256")
+
     def _check(self, algorithm: str | None) -> str:
         chosen = algorithm or self.algorithms[0]
         if chosen not in self.algorithms:
@@ -79,7 +84,7 @@ class Wallet(ABC):
 
     @abstractmethod
     def _private_numbers(self) -> dict[str, bytes]:
-        """The members of the private JWK, not yet in base64; for `key_file` only."""
+        """The members of the private JWK, not yet in base64; for `key_file` and here only."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address}>"
