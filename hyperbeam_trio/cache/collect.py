@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import TracebackType
@@ -11,7 +11,17 @@ from typing import Final, Self
 import trio
 
 from hyperbeam_trio.cache import record
-from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, NAME, RESULT, escape
+from hyperbeam_trio.cache.layout import (
+    ALIAS,
+    COMMITMENTS,
+    DATA,
+    MESSAGE,
+    NAME,
+    PARTS,
+    RESULT,
+    escape,
+)
+from hyperbeam_trio.cache.parts import PART_BYTES
 from hyperbeam_trio.cache.results import Cache
 from hyperbeam_trio.cache.staging import Staging
 from hyperbeam_trio.cache.verify import links
@@ -23,7 +33,7 @@ STEP: Final = 1000
 """Messages that are marked between two reports."""
 
 # What points goes before what it points at, so that a sweep may stop anywhere.
-_SWEPT = (RESULT, ALIAS, COMMITMENTS, MESSAGE, DATA)
+_SWEPT = (RESULT, ALIAS, COMMITMENTS, MESSAGE, PARTS, DATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class Collector:
         self._marked = True
         yield done
 
-    async def sweep(self, *, after: str = "", dry_run: bool = False) -> AsyncIterator[Swept]:
+    async def sweep(self, *, after: str = "", dry_run: bool = False) -> AsyncGenerator[Swept, None]:
         """Delete what is not marked, from behind the key `after` on; only say what in a dry run."""
         if not self._marked:
             raise BadRequest("Mark before the sweep, or all would be swept.")
@@ -132,7 +142,7 @@ class Collector:
         self._keep(DATA + id)
         alias = ALIAS + escape(id)
         if not self._is_kept(alias):
-            await self._mark_records([alias])
+            await self._mark_records([alias, PARTS + id])
 
     async def _mark_records(self, keys: Sequence[str]) -> None:
         for window in windows(keys):
@@ -147,6 +157,8 @@ class Collector:
         for link in found:
             if link.kind == "binary":
                 self._keep(DATA + link.id)
+                if link.size > PART_BYTES:
+                    self._waiting.append(link.id)
             else:
                 self._waiting.append(link.id)
 
@@ -157,6 +169,8 @@ class Collector:
                 self._waiting.append(key.removeprefix(MESSAGE))
             else:
                 self._keep(key)
+            if key.startswith(PARTS):
+                self._follow(links(record.decode(key, staging.entries[key])))
         for key, note in staging.notes.items():
             self._keep(key)
             self._follow(links(record.decode(key, note)))

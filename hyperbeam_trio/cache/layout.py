@@ -1,6 +1,7 @@
-"""Where things lie in a store: three namespaces and the names (spec/04 §6.4 "Ours").
+"""Where things lie in a store: content, records and names (spec/04 §6.4 "Ours").
 
     data/<id>                content: a binary under its base64url SHA-256, nothing around it
+    parts/<id>               the parts, each a binary of its own, of one that came in pieces
     message/<id>             a message or list under its unsigned id, never changed
     commitments/<id>/<cid>   a commitment of that message
     alias/<cid>              what a commitment id, or the combined id of several, stands for
@@ -20,13 +21,14 @@ from urllib.parse import quote, unquote
 from hyperbeam_trio.crypto.encoding import hash_id
 
 DATA: Final = "data/"
+PARTS: Final = "parts/"
 MESSAGE: Final = "message/"
 COMMITMENTS: Final = "commitments/"
 ALIAS: Final = "alias/"
 RESULT: Final = "result/"
 NAME: Final = "name/"
 
-NAMESPACES: Final = (DATA, MESSAGE, COMMITMENTS, ALIAS, RESULT, NAME)
+NAMESPACES: Final = (DATA, PARTS, MESSAGE, COMMITMENTS, ALIAS, RESULT, NAME)
 
 LONGEST_PLAIN: Final = 300
 """Bytes of an escaped text that is its own store key; longer ones end in a hash."""

@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from hyperbeam_trio.cache.flights import Flights, fetch_each
+from hyperbeam_trio.cache.parts import JOIN_BYTES
 from hyperbeam_trio.cache.reading import Loaded, Reader
 from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.cache.staging import too_deep
@@ -28,15 +29,16 @@ READS_IN_A_ROW: Final = 256
 class Loader(Reader):
     """A reader that follows links."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
+    def __init__(self, store: Store, *, join_bytes: int = JOIN_BYTES) -> None:
+        super().__init__(store, join_bytes=join_bytes)
         self._flights: Flights[Loaded | None] = Flights()
 
     async def load(self, value: Value) -> Value:
         """The content of a link, one level deep; any other value as it is.
 
         Tasks that load one link of a remote store at the same time share one read. Raises
-        `NecessaryMessageNotFound` when the content is not stored, and `CorruptData`.
+        `NecessaryMessageNotFound` when the content is not stored, `CorruptData`, and `TooLarge` for
+        a binary in parts that is over `join_bytes`.
         """
         if not isinstance(value, Link):
             return value

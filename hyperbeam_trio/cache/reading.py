@@ -8,19 +8,21 @@ here takes a checkpoint unless the store has to wait or a long walk gives way to
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import trio
 
 from hyperbeam_trio.cache import record
-from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, escape
+from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, PARTS, escape
 from hyperbeam_trio.cache.memo import Memo
+from hyperbeam_trio.cache.parts import JOIN_BYTES, Checker, listed_parts
 from hyperbeam_trio.cache.record import MISSING, Missing, damaged
 from hyperbeam_trio.cache.staging import HASH_INLINE_BYTES, commitment_key
 from hyperbeam_trio.codec.ids import fresh_id
 from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.encoding import hash_id
+from hyperbeam_trio.errors import NecessaryMessageNotFound, TooLarge
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
 
@@ -51,8 +53,9 @@ class Alias(NamedTuple):
 class Reader:
     """The reading half of a cache over `store`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, join_bytes: int = JOIN_BYTES) -> None:
         self.store = store
+        self._join_bytes = join_bytes
         self._get_nowait = store.get_nowait
         self._large: set[str] = set()
         self._aliases: Memo[str, Alias] = Memo(ALIASES)
@@ -114,7 +117,7 @@ class Reader:
         """Whether a message, list or binary of this id is stored; nothing of it is read."""
         if _ID.fullmatch(id) is None:
             return False
-        for key in (MESSAGE + id, DATA + id):
+        for key in (MESSAGE + id, DATA + id, PARTS + id):
             if await self.store.view(key, len) is not None:
                 return True
         alias = await self._alias(id)
@@ -250,7 +253,45 @@ class Reader:
     async def _unblob(self, value: Value) -> Value:
         return await self._blob(value.id) if isinstance(value, Link) else value
 
+    async def read_pieces(self, link: Link) -> AsyncGenerator[bytes, None]:
+        """A binary part by part, each checked before it comes, and the whole before the end.
+
+        Constant memory for what was written in pieces; close it when you stop early. Raises
+        `NecessaryMessageNotFound` and `CorruptData`.
+        """
+        parts = await self._parts(link.id)
+        if parts is None:
+            whole = await self._whole_blob(link.id)
+            if whole is None:
+                raise NecessaryMessageNotFound(link.id)
+            yield whole
+            return
+        checker = Checker(link.id, self._hashing)
+        for part in parts:
+            piece = await self._whole_blob(part.id)
+            if piece is None:
+                raise damaged(DATA + part.id, "it is gone, but a larger binary consists of it")
+            await checker.add(piece)
+            yield piece
+        checker.finish()
+
     async def _blob(self, id: str) -> bytes | None:
+        data = await self._whole_blob(id)
+        if data is not None or (parts := await self._parts(id)) is None:
+            return data
+        size = sum(part.size for part in parts)
+        if size > self._join_bytes:
+            raise TooLarge(
+                f"The binary {id} has {size} bytes; over {self._join_bytes} are only read in "
+                "pieces."
+            )
+        return b"".join([piece async for piece in self.read_pieces(Link(id, "binary", size))])
+
+    async def _parts(self, id: str) -> Sequence[Link] | None:
+        data = await self._get(PARTS + id)
+        return None if data is None else listed_parts(id, data)
+
+    async def _whole_blob(self, id: str) -> bytes | None:
         data = await self.store.get(DATA + id)
         if data is not None and await self._hash(data) != id:
             raise damaged(DATA + id, "its hash does not hold")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hyperbeam_trio.cache.layout import NAME, RESULT, common_prefix, escape, unescape
+from hyperbeam_trio.cache.parts import JOIN_BYTES
 from hyperbeam_trio.cache.record import damaged, decode
 from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, is_covered
 from hyperbeam_trio.cache.writing import Writer
@@ -26,7 +27,8 @@ class Cache(Writer):
     """Messages, results and names over one store; see the bases for reading, loading, writing.
 
     All methods may be called from many tasks at once. `clock` gives the present time in seconds
-    since 1970; binaries over `blob_bytes` become blobs of their own.
+    since 1970; binaries over `blob_bytes` become blobs of their own, and those in parts are joined
+    in memory up to `join_bytes`.
     """
 
     def __init__(
@@ -34,9 +36,10 @@ class Cache(Writer):
         store: Store,
         *,
         blob_bytes: int = BLOB_BYTES,
+        join_bytes: int = JOIN_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(store, blob_bytes=blob_bytes)
+        super().__init__(store, blob_bytes=blob_bytes, join_bytes=join_bytes)
         self._clock = clock
 
     async def write_result(self, key: str, value: Value, *, inputs: Sequence[Value] = ()) -> None:

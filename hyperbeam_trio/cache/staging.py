@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, escape
+from hyperbeam_trio.cache.parts import PART_BYTES
 from hyperbeam_trio.cache.record import encode
-from hyperbeam_trio.codec.ids import fresh_id, is_unsigned, link_id
+from hyperbeam_trio.codec.ids import fresh_id, is_unsigned, link_id, linked_body
 from hyperbeam_trio.codec.scalars import MAX_NESTING
 from hyperbeam_trio.codec.structured import from_tabm, to_tabm
 from hyperbeam_trio.codec.tabm import REGENERATED
@@ -182,6 +183,10 @@ class Staging:
         """The stored values as ids are computed from them: links, but binaries as they are."""
         blobs = [key for key, v in stored.items() if type(v) is Link and v.kind == "binary"]
         if not blobs:
+            return stored
+        body = stored[blobs[0]]
+        large = isinstance(body, Link) and body.size > PART_BYTES
+        if large and blobs == [linked_body(stored)]:
             return stored
         contents = {key: self._content(whole[key]) for key in blobs}
         unread = [v for v in contents.values() if isinstance(v, Link)]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from hyperbeam_trio.cache import record
-from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, NAME, RESULT, escape
+from hyperbeam_trio.cache.layout import (
+    ALIAS,
+    COMMITMENTS,
+    DATA,
+    MESSAGE,
+    NAME,
+    PARTS,
+    RESULT,
+    escape,
+)
 from hyperbeam_trio.cache.reading import Reader
 from hyperbeam_trio.cache.staging import commitment_key
 from hyperbeam_trio.cache.walk import Found, Progress, Walk, read_window, windows
-from hyperbeam_trio.codec.ids import fresh_id
+from hyperbeam_trio.codec.ids import fresh_id, linked_body
 from hyperbeam_trio.crypto.encoding import combine_ids, hash_id
 from hyperbeam_trio.errors import BadRequest, CorruptData
 from hyperbeam_trio.message import Link, Message, Resolve, Value
@@ -44,13 +54,16 @@ class Reference:
     referrer: str
 
 
-async def verify(store: Store, *, after: str = "") -> AsyncIterator[Progress | Damage | Reference]:
+async def verify(
+    store: Store, *, after: str = "", referrers: bool = True
+) -> AsyncGenerator[Progress | Damage | Reference, None]:
     """Check all that lies behind the key `after`; say what is wrong, then who points at it.
 
-    Binaries are hashed, ids of messages computed again from their records, links followed by one
-    step. Memory: a batch of keys and one message with its binaries. Close it when you stop early.
+    The second part is left out without `referrers`. Binaries are hashed, ids of messages computed
+    again from their records, links followed by one step. Memory: a batch of keys and one message
+    with its binaries. Close it when you stop early.
     """
-    inspector = _Inspector(store)
+    inspector = Inspector(store)
     done = Progress(after)
     suspects: set[str] = set()
     walk = Walk(store, after=after)
@@ -66,8 +79,8 @@ async def verify(store: Store, *, after: str = "") -> AsyncIterator[Progress | D
         done = done.plus(keys[-1], len(keys), size)
         yield done
     # Aliases first: who points at an alias of a suspect points at the suspect.
-    referrers = Walk(store, namespaces=(ALIAS, COMMITMENTS, MESSAGE, RESULT, NAME))
-    while suspects and (keys := await referrers.more()):
+    walk = Walk(store, namespaces=(PARTS, ALIAS, COMMITMENTS, MESSAGE, RESULT, NAME))
+    while referrers and suspects and (keys := await walk.more()):
         for reference in await _references(store, keys, suspects):
             yield reference
 
@@ -81,7 +94,7 @@ async def _references(store: Store, keys: Sequence[str], suspects: set[str]) -> 
                 continue
             hit = suspects.intersection(targets(key, record.decode(key, found)))
             references += [Reference(target, key) for target in sorted(hit)]
-            if hit and key.startswith(ALIAS):
+            if hit and key.startswith((PARTS, ALIAS)):
                 suspects.add(key)
     return references
 
@@ -107,6 +120,7 @@ def targets(key: str, content: Content) -> Iterator[str]:
     for link in links(content):
         if link.kind == "binary":
             yield DATA + link.id
+            yield PARTS + link.id
         else:
             yield MESSAGE + link.id
             yield ALIAS + escape(link.id)
@@ -138,7 +152,7 @@ def links(content: Content) -> Iterator[Link]:
             waiting += item.sequence
 
 
-class _Inspector(Reader):
+class Inspector(Reader):
     """Looks at one stored value at a time."""
 
     async def inspect(self, key: str, found: Found) -> list[Damage]:
@@ -165,15 +179,44 @@ class _Inspector(Reader):
             if link.kind == "message":
                 if not await self.exists(link.id):
                     missing.append(MESSAGE + link.id)
-            elif await self.store.view(DATA + link.id, len) is None:
+            elif not await self._has_binary(link):
                 missing.append(DATA + link.id)
         others = [t for t in targets(key, content) if t.startswith(COMMITMENTS)]
         if key.startswith(COMMITMENTS):
             others.append(MESSAGE + key.split("/")[1])
-        return missing + [t for t in others if await self.store.view(t, len) is None]
+        return missing + [key for key in others if not await self._has(key)]
+
+    async def exists(self, id: str) -> bool:
+        """Whether something of this id is stored, be it damaged: that is reported by itself."""
+        try:
+            return await super().exists(id)
+        except CorruptData:
+            return True
+
+    async def _has(self, key: str) -> bool:
+        try:
+            return await self.store.view(key, len) is not None
+        except CorruptData:
+            return True
+
+    async def _has_binary(self, link: Link) -> bool:
+        keys = (DATA + link.id, PARTS + link.id)
+        return any([await self.store.view(key, len) is not None for key in keys])
+
+    async def _wrong_whole(self, key: str) -> str | None:
+        """What is wrong with the parts that are listed under `key`, read one by one."""
+        try:
+            async with aclosing(self.read_pieces(Link(key.removeprefix(PARTS), "binary"))) as parts:
+                async for _ in parts:
+                    pass
+        except CorruptData as damage:
+            return damage.text
+        return None
 
     async def _wrong_id(self, key: str, content: Content) -> str | None:
         """What is wrong with the id in `key`, computed again."""
+        if key.startswith(PARTS):
+            return await self._wrong_whole(key)
         try:
             if key.startswith(MESSAGE):
                 whole = await self._with_binaries(content)
@@ -191,9 +234,13 @@ class _Inspector(Reader):
         """A record's content as its id is computed; `None` when a binary can't be had."""
         items = content if isinstance(content, dict) else dict(_numbered(content))
         loaded = dict(items)
+        body = linked_body(items) if content is items else None
         for key, value in items.items():
             if isinstance(value, Link) and value.kind == "binary":
                 found = await self.store.get(DATA + value.id)
+                if found is None and key == body:
+                    # In parts: those are checked as such, and the link's id is all that counts.
+                    continue
                 if check(DATA + value.id, found) is not None:
                     return None
                 loaded[key] = found

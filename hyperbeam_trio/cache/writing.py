@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, TypeVar
 
 import trio
@@ -15,7 +15,7 @@ from hyperbeam_trio.cache.parts import JOIN_BYTES, Cutter, batches
 from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, Unread, too_deep
 from hyperbeam_trio.codec.ids import signed_id
-from hyperbeam_trio.errors import NecessaryMessageNotFound
+from hyperbeam_trio.errors import NecessaryMessageNotFound, StoreError
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
 
@@ -31,12 +31,15 @@ class Writer(Loader):
     Commitments are stored as they are: check them before (spec/02 §8).
     """
 
-    def __init__(self, store: Store, *, blob_bytes: int = BLOB_BYTES) -> None:
-        super().__init__(store)
+    def __init__(
+        self, store: Store, *, blob_bytes: int = BLOB_BYTES, join_bytes: int = JOIN_BYTES
+    ) -> None:
+        super().__init__(store, join_bytes=join_bytes)
         self._blob_bytes = blob_bytes
         self._known: Memo[str, bool] = Memo(KNOWN)
         self.pause = Pause()
         self.watch: Callable[[Staging], None] | None = None
+        self._sweeps = 0
 
     async def write(self, value: Value, *, names: Sequence[str] = ()) -> str:
         """Store a message, list or binary with all that is nested in it; its (unsigned) id.
@@ -81,6 +84,51 @@ class Writer(Loader):
         finally:
             self.pause.leave()
 
+    async def write_pieces(self, pieces: AsyncIterable[bytes | memoryview]) -> Link:
+        """Store a binary that comes in pieces, in constant memory; the link to it.
+
+        Pieces are asked for while those before them are stored. On return all is durable; what was
+        stored of a binary whose pieces raise is left to the collector. Raises `StoreError` when
+        that took parts before all were there.
+        """
+        cutter, sweeps = Cutter(), self._sweeps
+        async with aclosing(batches(aiter(pieces))) as source:
+            batch = await anext(source, b"")
+            while batch:
+                batch = await self._put_batch(cutter, batch, source)
+        await self._put_parts(cutter, sweeps)
+        return Link(cutter.id, "binary", cutter.size)
+
+    async def _put_batch(self, cutter: Cutter, batch: bytes, source: AsyncIterator[bytes]) -> bytes:
+        """Store a batch, and meanwhile get the next."""
+
+        async def put() -> None:
+            entries = await trio.to_thread.run_sync(cutter.cut, batch, limiter=self._hashing)
+            await self._write(lambda staging: staging.entries.update(entries))
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(put)
+                return await anext(source, b"")
+        except ExceptionGroup as group:
+            first = group.exceptions[0]
+            raise first from first.__cause__
+
+    async def _put_parts(self, cutter: Cutter, sweeps: int) -> None:
+        """Store the list of parts; an empty binary has no parts, but is stored too."""
+        record = cutter.record() if cutter.size else {DATA + cutter.id: b""}
+        await self.pause.enter()
+        try:
+            if sweeps != self._sweeps:
+                for part in cutter.links:
+                    if await self.store.view(DATA + part.id, len) is None:
+                        raise StoreError("Garbage was collected meanwhile: store it again.")
+            staging = self._staging()
+            staging.entries.update(record)
+            await self._put(staging)
+        finally:
+            self.pause.leave()
+
     async def link(self, name: str, id: str) -> None:
         """Give `id` a name, in place of what the name stood for.
 
@@ -92,6 +140,7 @@ class Writer(Loader):
 
     def forget(self) -> None:
         """Take nothing for stored any more: keys are going to be deleted behind our back."""
+        self._sweeps += 1
         self._known.clear()
         self._aliases.clear()
 

@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from hyperbeam_trio.codec.layout import lay_out, wire_name
+from hyperbeam_trio.codec.layout import inline_key, lay_out, wire_name
 from hyperbeam_trio.codec.multipart import LINE_BYTES
 from hyperbeam_trio.codec.scalars import write_scalar
 from hyperbeam_trio.codec.structured_fields import SELF, write_types
 from hyperbeam_trio.codec.tabm import REGENERATED, LinkOf, write
 from hyperbeam_trio.commitment import Commitment
-from hyperbeam_trio.crypto.encoding import combine_ids, hash_id, human_id
+from hyperbeam_trio.crypto.encoding import (
+    combine_ids,
+    hash_id,
+    human_id,
+    native_id,
+    to_base64,
+)
 from hyperbeam_trio.crypto.keyid import CONSTANT_AO, hmac_sha256
 from hyperbeam_trio.crypto.signature_base import derived_name, quoted
 from hyperbeam_trio.errors import BadRequest
@@ -99,6 +105,30 @@ def fresh_id(value: Message | list[Value]) -> str:
     return id
 
 
+def linked_body(items: Mapping[str, Value]) -> str | None:
+    """The key of a linked binary that is all of the body, if there is one.
+
+    A body's digest is then the link's id, so the message has an id without the binary being read.
+    """
+    inline = inline_key(dict.fromkeys(items, b""))[0]
+    binary = items.get(inline)
+    if not (isinstance(binary, Link) and binary.kind == "binary" and binary.id):
+        return None
+    others = (key for key in items if key != inline)
+    return inline if all(_is_header(key, items[key]) for key in others) else None
+
+
+def _is_header(key: str, value: Value) -> bool:
+    """Whether a value that is not the body lies in one header, or as its link does."""
+    if key in ("body", "ao-body-key", "ao-types") or key.endswith("+link"):
+        return False
+    if isinstance(value, bytes):
+        return len(value) <= LINE_BYTES
+    if isinstance(value, Link):
+        return value.kind == "message"
+    return isinstance(value, Message | list | int | float | str | None)
+
+
 def june_link_id(value: Message | list[Value]) -> str:
     """As `link_id`, in the form of June 2025: its unsigned ids are under the key `ao`."""
     if isinstance(value, Message) and any(_counts(c) for c in value.commitments.values()):
@@ -116,6 +146,9 @@ def _computed(value: Message | list[Value], link: LinkOf, key: bytes) -> str:
         lines = _lines(items, [(SELF, "list")], link)
     else:
         lines = _lines(value, [], link)
+        body = linked_body(value) if lines is None else None
+        if body is not None:
+            lines = _linked_lines(value, body, link)
     if lines is None:
         layout = lay_out(write(value, link, commitments=False))
         lines = [(*_named_exactly(name), text) for name, text in layout.components()]
@@ -150,6 +183,18 @@ def _lines(
         types.sort()
         lines.append((*_named("ao-types"), write_types(types)))
     return lines
+
+
+def _linked_lines(message: Message, body: str, link: LinkOf) -> list[_Line]:
+    """The lines where the binary that is the body is linked."""
+    binary = message[body]
+    if not isinstance(binary, Link):
+        raise BadRequest(f"Key {body!r} should be a link, not {describe(binary)}.")
+    empty = Message.of({**message, body: b""})
+    layout = lay_out(write(empty, link, commitments=False))
+    digest = f"sha-256=:{to_base64(native_id(binary.id))}:".encode()
+    headers = {**layout.headers, "content-digest": digest}
+    return [(*_named_exactly(name), text) for name, text in headers.items()]
 
 
 def _base(lines: list[_Line], key: bytes) -> bytes:
