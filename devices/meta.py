@@ -7,7 +7,7 @@ import sys
 from hyperbeam_trio import __version__
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
-from hyperbeam_trio.errors import HyperbeamError
+from hyperbeam_trio.errors import Conflict, HyperbeamError
 from hyperbeam_trio.message import Message, Value, is_private, to_value
 from hyperbeam_trio.node import Node
 
@@ -64,6 +64,10 @@ def _change(request: Message, node: Node) -> Value:
         raise HyperbeamError(
             "The node message of this machine is already permanent. It cannot be changed.",
             status=400,
+        )
+    if node.config.processes > 1:
+        raise Conflict(
+            "A node of several processes is changed in its configuration, and restarted."
         )
     caller = request.caller
     if node.operator != "unclaimed" and node.operator not in caller.signers:

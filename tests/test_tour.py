@@ -41,10 +41,10 @@ class Started:
 
 
 @contextmanager
-def started(folder: Path, config: Path) -> Iterator[Started]:
+def started(folder: Path, config: Path, *more: str) -> Iterator[Started]:
     """`hyperbeam-trio start`, from its first line of URL until it is made to stop."""
     process = subprocess.Popen(
-        _command("start", "--config", str(config), "--port", "0"),
+        _command("start", "--config", str(config), "--port", "0", *more),
         cwd=folder,
         env=_environment(),
         stdout=subprocess.PIPE,
@@ -126,3 +126,17 @@ def test_sigterm_drains_and_ends_well(folder: Path) -> None:
         assert httpx.get(node.url + "/~meta@1.0/build/node").text == "hyperbeam-trio"
         node.process.terminate()
         assert node.process.wait(timeout=20) == 0
+
+
+def test_worker_processes_share_the_port_and_the_store(folder: Path) -> None:
+    config = folder / "node.toml"
+    config.write_text('store = ["lmdb:./data"]\nlog-level = "warning"\n')
+    with started(folder, config, "--processes", "2") as node:
+        retry = httpx.HTTPTransport(retries=20)
+        with httpx.Client(transport=retry, headers={"connection": "close"}) as client:
+            image = _upload(folder, node.url)
+            answers = [client.get(node.url + _question(image)) for _ in range(20)]
+            assert {answer.text for answer in answers} == {"3628800"}
+            assert answers[-1].headers["cache-status"] == "hit"
+        node.process.terminate()
+        assert node.process.wait(timeout=30) == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -13,7 +15,7 @@ import trio
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.commitments import only_committed
 from hyperbeam_trio.context import Context
-from hyperbeam_trio.errors import BadRequest, HyperbeamError, NodeError
+from hyperbeam_trio.errors import ConfigError, HyperbeamError, NodeError
 from hyperbeam_trio.hooks import run_hook
 from hyperbeam_trio.http.answers import AnswerCache
 from hyperbeam_trio.http.exchange import HttpRequest, HttpResponse
@@ -28,10 +30,12 @@ from hyperbeam_trio.http.outgoing import (
     with_status,
 )
 from hyperbeam_trio.http.server import serve
+from hyperbeam_trio.http.tls import open_tls_context
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.path import parse_request
 
 if TYPE_CHECKING:
+    from hyperbeam_trio.config import NodeConfig
     from hyperbeam_trio.node import Node
 
 log = logging.getLogger("hyperbeam_trio.http")
@@ -167,23 +171,30 @@ def _redirect(location: str) -> HttpResponse:
 
 
 async def serve_node(
-    node: Node, *, task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED
+    node: Node,
+    *,
+    sockets: Sequence[socket.socket] = (),
+    task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve a node at its configured address until cancelled; started with its URLs."""
-    config = node.config
-    if not 0 <= config.port <= 65535:
-        raise BadRequest(f"port is {config.port}; expected 0 to 65535.")
+    """Serve a node at its configured address until cancelled; started with its URLs.
+
+    `sockets` that listen already are used instead of opening some.
+    """
     handler = NodeHandler(node)
     async with trio.open_nursery() as nursery:
-        addresses = await nursery.start(_serve, node, handler)
-        urls = [f"http://{_host(host)}:{port}/" for host, port, *_ in addresses]
+        addresses = await nursery.start(_serve, node, handler, sockets)
+        urls = [url_of(host, port) for host, port in addresses]
         node.urls = urls
         log.info("HTTP server started on %s", ", ".join(urls))
         task_status.started(urls)
 
 
 async def _serve(
-    node: Node, handler: NodeHandler, *, task_status: trio.TaskStatus[list[Address]]
+    node: Node,
+    handler: NodeHandler,
+    sockets: Sequence[socket.socket],
+    *,
+    task_status: trio.TaskStatus[list[Address]],
 ) -> None:
     config = node.config
     await serve(
@@ -192,9 +203,21 @@ async def _serve(
         config.port,
         door=config.http_server,
         limits=config.http_limits(),
+        sockets=sockets,
+        tls=_tls(config),
         task_status=task_status,
     )
 
 
-def _host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _tls(config: NodeConfig) -> ssl.SSLContext | None:
+    if not config.tls:
+        return None
+    missing = [name for name in ("cert", "key") if name not in config.tls]
+    if missing:
+        raise ConfigError(f"tls: {' and '.join(missing)} is missing; give two PEM files.")
+    return open_tls_context(str(config.tls["cert"]), str(config.tls["key"]))
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of an address."""
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
