@@ -130,6 +130,7 @@ class Worker:
 
     def _close(self) -> None:
         self.closed = True
+        self._state = None
         self._fail_all(WorkerStopped(f"The worker of {self.process.id} stopped."))
 
     async def _has_work(self) -> bool:

@@ -9,8 +9,8 @@ import trio.testing
 from hyperbeam_trio.codec.ids import signed_id, unsigned_id
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.process import ProcessDevice
-from hyperbeam_trio.errors import BadRequest, NotFound, RemoteError
-from hyperbeam_trio.message import Message
+from hyperbeam_trio.errors import BadRequest, InfiniteRecursion, NotFound, RemoteError
+from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.testing.device import DeviceContract
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.processes.conftest import Running, signed, spawn
@@ -216,6 +216,24 @@ async def test_a_message_that_the_device_can_not_take_ends_its_own_slot(node):
     after = await process.send()
     assert await process.result(slot, "phase") == b"compute"
     assert await process.result(after, "assignment-slot") == after
+
+
+async def test_a_process_that_needs_its_own_outcome_is_told_so():
+    class NarcissusDevice(Device):
+        """Looks at its own present state."""
+
+        name = "narcissus@1.0"
+
+        @key
+        async def compute(self, base, request, context):
+            pid = request.text("process")
+            seen = await context.resolve(Link(pid), Message(path="compute", slot=0))
+            return base.set(results={"seen": seen})
+
+    async with running_node(devices={"narcissus@1.0": NarcissusDevice}) as node:
+        process = await spawn(node, execution_device="narcissus@1.0")
+        with pytest.raises(InfiniteRecursion):
+            await process.state(0)
 
 
 async def test_only_so_many_workers_stay_warm(gated):
