@@ -48,6 +48,8 @@ class Store(ABC):
     durable: bool = True
     """Whether an acknowledged change survives the process; only a memory store says no."""
     writable: bool = True
+    opens_read_only: bool = False
+    """Whether it takes the option `read-only`: then opening it creates and changes nothing."""
 
     @classmethod
     @abstractmethod

@@ -49,6 +49,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class FsStore(Store):
     """A store in a directory. See `Store` for the methods."""
 
+    opens_read_only = True
+
     def __init__(self, root: Path, stage: Stage | None, disk: Disk) -> None:
         self._root = root
         self._names = Names(root)

@@ -40,6 +40,8 @@ VERIFY_ONCE_BYTES = 4096
 class LmdbStore(Store):
     """A handle on an environment that all handles of one event loop share."""
 
+    opens_read_only = True
+
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._begin: Callable[[], lmdb.Transaction[bytes]] = environment.begin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from hyperbeam_trio.cache.verify import Damage, check
@@ -14,7 +14,7 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 
 async def copy(
     source: Store, target: Store, *, after: str = ""
-) -> AsyncIterator[Progress | Damage]:
+) -> AsyncGenerator[Progress | Damage, None]:
     """Put all that `source` holds behind the key `after` into `target`.
 
     Yields a `Progress` after each batch that is durable in the target, and a `Damage` for each

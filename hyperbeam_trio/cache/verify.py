@@ -201,7 +201,7 @@ class Inspector(Reader):
 
     async def _has_binary(self, link: Link) -> bool:
         keys = (DATA + link.id, PARTS + link.id)
-        return any([await self.store.view(key, len) is not None for key in keys])
+        return any([await self._has(key) for key in keys])
 
     async def _wrong_whole(self, key: str) -> str | None:
         """What is wrong with the parts that are listed under `key`, read one by one."""
@@ -237,11 +237,11 @@ class Inspector(Reader):
         body = linked_body(items) if content is items else None
         for key, value in items.items():
             if isinstance(value, Link) and value.kind == "binary":
-                found = await self.store.get(DATA + value.id)
+                ((where, found),) = await read_window(self.store, [DATA + value.id])
                 if found is None and key == body:
                     # In parts: those are checked as such, and the link's id is all that counts.
                     continue
-                if check(DATA + value.id, found) is not None:
+                if not isinstance(found, bytes) or check(where, found) is not None:
                     return None
                 loaded[key] = found
         return Message.of(loaded) if content is items else list(loaded.values())

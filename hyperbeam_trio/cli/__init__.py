@@ -18,6 +18,7 @@ _COMMANDS = {
     "options": "List the options of a node, with their defaults.",
     "wallet": "Make or look at a key file.",
     "verify": "Check the commitments of a file, a URL or a stored message.",
+    "store": "Look at stores, prove them intact, move them and tidy them.",
 }
 
 
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
         for error in _leaves(group):
             click.secho(f"Error: {error}", fg="red", err=True)
         sys.exit(1)
+    except* KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _leaves(group: BaseExceptionGroup[HyperbeamError]) -> list[HyperbeamError]:

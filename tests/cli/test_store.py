@@ -1,0 +1,218 @@
+"""The tools for stores, over real stores with real damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lmdb
+import pytest
+import trio
+from click.testing import CliRunner, Result
+
+from hyperbeam_trio.cache import Cache
+from hyperbeam_trio.cli import cli, main
+from hyperbeam_trio.message import Message
+from hyperbeam_trio.store import open_store
+
+LARGE = b"x" * 5000
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["store", *arguments])
+
+
+async def _fill(uri: str) -> str:
+    store = await open_store(uri)
+    id = await Cache(store).write(Message(child={"body": LARGE}, n=1), names=["a name"])
+    await Cache(store).write(Message(garbage=1))
+    await store.close()
+    return id
+
+
+@pytest.fixture(params=["lmdb", "fs"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store with a named message, its nested one, a binary, and garbage: five keys."""
+    uri = f"{request.param}:{tmp_path}/store"
+    trio.run(_fill, uri)
+    return uri
+
+
+def damage(uri: str, mark: bytes) -> None:
+    """Flip one bit of the value that contains `mark`, behind the store's back."""
+    scheme, _, place = uri.partition(":")
+    if scheme == "lmdb":
+        with lmdb.open(place) as environment, environment.begin(write=True) as txn:
+            (key, value) = next(item for item in txn.cursor() if mark in item[1])
+            txn.put(key, _flipped(value, mark))
+    else:
+        file = next(f for f in Path(place).rglob("*") if f.is_file() and mark in f.read_bytes())
+        file.write_bytes(_flipped(file.read_bytes(), mark))
+
+
+def _flipped(value: bytes, mark: bytes) -> bytes:
+    at = value.index(mark)
+    return value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
+
+
+def key_of(uri: str, namespace: str) -> str:
+    (key,) = run("ls", uri, namespace).stdout.splitlines()
+    return key
+
+
+def test_stat_counts_each_sort(uri):
+    counts = dict(line.split()[:2] for line in run("stat", uri).stdout.splitlines()[1:])
+    assert {sort: count for sort, count in counts.items() if count != "0"} == {
+        "data/": "1",
+        "message/": "3",
+        "name/": "1",
+    }
+
+
+def test_ls_lists_names_with_ids_and_any_keys(uri):
+    id, name = run("ls", uri).stdout.strip().split("  ")
+    assert name == "a name"
+    messages = run("ls", uri, "message/").stdout.splitlines()
+    assert f"message/{id}" in messages
+    assert run("ls", uri, "message/", "--limit", "1").stdout.splitlines() == messages[:1]
+    assert run("ls", uri, "message/", "--after", messages[0]).stdout.splitlines() == messages[1:]
+
+
+def test_verify_says_that_all_is_well(uri):
+    done = run("verify", uri)
+    assert done.exit_code == 0
+    assert "Verified 5 keys" in done.stdout
+    assert "intact" in done.stdout
+
+
+def test_verify_finds_damage_and_who_points_at_it(uri):
+    blob = key_of(uri, "data/")
+    damage(uri, LARGE)
+    done = run("verify", uri)
+    assert done.exit_code == 1
+    found, reference, _ = done.stdout.splitlines()
+    assert found.startswith(f"damaged  {blob}  ")
+    assert reference.startswith(f"referred to  {blob}  by message/")
+
+
+def test_verify_goes_on_from_a_cursor(uri):
+    blob = key_of(uri, "data/")
+    damage(uri, LARGE)
+    assert "damaged  " not in run("verify", uri, "--after", blob).stdout
+
+
+def test_verify_tells_missing_from_damaged(uri):
+    async def lose(key: str) -> None:
+        store = await open_store(uri)
+        await store.delete([key])
+        await store.close()
+
+    blob = key_of(uri, "data/")
+    trio.run(lose, blob)
+    assert f"missing  {blob}" in run("verify", uri).stdout
+    assert run("verify", uri).exit_code == 1
+    assert run("verify", uri, "--allow-missing").exit_code == 0
+
+
+def test_a_copy_is_equal_and_a_change_shows(uri, tmp_path):
+    other = f"lmdb:{tmp_path}/other"
+    assert run("copy", uri, other).exit_code == 0
+    equal = run("diff", uri, other)
+    assert equal.exit_code == 0
+    assert "equal" in equal.stdout
+    run("gc", other, "--delete")
+    different = run("diff", uri, other)
+    assert different.exit_code == 1
+    assert f"only in {uri}  message/" in different.stdout
+
+
+def test_damage_is_not_copied(uri, tmp_path):
+    blob = key_of(uri, "data/")
+    damage(uri, LARGE)
+    done = run("copy", uri, f"fs:{tmp_path}/other")
+    assert done.exit_code == 1
+    assert f"damaged  {blob}" in done.stdout
+    assert run("stat", f"fs:{tmp_path}/other").exit_code == 0
+    assert run("ls", f"fs:{tmp_path}/other", "data/").stdout == ""
+
+
+def test_repair_takes_what_is_sound_elsewhere(uri, tmp_path):
+    other = f"lmdb:{tmp_path}/other"
+    run("copy", uri, other)
+    damage(uri, LARGE)
+    done = run("repair", uri, "--from", other)
+    assert done.exit_code == 0
+    assert "1 replaced" in done.stdout
+    assert run("verify", uri).exit_code == 0
+    assert run("diff", uri, other).exit_code == 0
+
+
+def test_repair_says_what_is_lost(uri, tmp_path):
+    trio.run(_fill, f"lmdb:{tmp_path}/other")
+    damage(uri, LARGE)
+    damage(f"lmdb:{tmp_path}/other", LARGE)
+    assert "1 lost" in run("repair", uri, "--from", f"lmdb:{tmp_path}/other").stdout
+    dropped = run("repair", uri, "--from", f"lmdb:{tmp_path}/other", "--drop")
+    assert dropped.exit_code == 1
+    assert "dropped" in dropped.stdout
+    assert run("ls", uri, "data/").stdout == ""
+
+
+def test_gc_shows_first_and_deletes_when_told(uri):
+    shown = run("gc", uri)
+    (garbage,) = shown.stdout.splitlines()
+    assert "1 keys" in shown.stderr
+    assert garbage in run("ls", uri, "message/").stdout
+    kept = run("gc", uri, "--root", garbage.removeprefix("message/"))
+    assert kept.stdout == ""
+    assert run("gc", uri, "--delete").stdout.splitlines() == [garbage]
+    assert garbage not in run("ls", uri, "message/").stdout
+    assert run("verify", uri).exit_code == 0
+
+
+def test_export_and_import_bring_everything_back(uri, tmp_path):
+    file, other = str(tmp_path / "store.jsonl"), f"lmdb:{tmp_path}/other"
+    assert run("export", uri, file).exit_code == 0
+    assert run("import", file, other).exit_code == 0
+    assert run("diff", uri, other).exit_code == 0
+
+
+def test_an_export_goes_on_in_the_file_that_was_cut(uri, tmp_path):
+    file = tmp_path / "store.jsonl"
+    run("export", uri, str(file))
+    whole = file.read_bytes()
+    file.write_bytes(b"".join(whole.splitlines(keepends=True)[:2]) + b'{"key": "me')
+    run("export", uri, str(file), "--after", key_of(uri, "data/"))
+    assert file.read_bytes() == whole
+
+
+def test_an_export_replaces_no_file(uri, tmp_path, capsys):
+    file = tmp_path / "store.jsonl"
+    file.write_text("precious")
+    with pytest.raises(SystemExit) as ended:
+        main(["store", "export", uri, str(file)])
+    assert ended.value.code == 1
+    assert "exists" in capsys.readouterr().err
+    assert file.read_text() == "precious"
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path, capsys):
+    for scheme in ("lmdb", "fs"):
+        with pytest.raises(SystemExit) as ended:
+            main(["store", "verify", f"{scheme}:{tmp_path}/absent"])
+        assert ended.value.code == 1
+        assert not (tmp_path / "absent").exists()
+    assert "absent" in capsys.readouterr().err
+
+
+def test_a_walk_that_stops_says_where_to_go_on(uri, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hyperbeam_trio.cache.copying.BATCH_BYTES", 1)
+    blob = key_of(uri, "data/")
+
+    async def put(self: object, items: dict[str, bytes]) -> None:
+        if any(key.startswith("message/") for key in items):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("hyperbeam_trio.stores.memory.MemoryStore.put", put)
+    with pytest.raises(SystemExit):
+        main(["store", "copy", uri, "memory:"])
+    assert f"--after {blob}" in capsys.readouterr().err
