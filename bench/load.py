@@ -85,6 +85,38 @@ class Load:
         values = [self._round(request, connections, seconds / ROUNDS) for _ in range(ROUNDS)]
         return summary(name, values, "/s", note=note)
 
+    def wall_rate(self, name: str, target: str, seconds: float, note: str = "") -> Result:
+        """Answers a second by the clock, sixteen connections kept busy."""
+        request = get_request(target, {})
+        exchange(self.port, request)
+        each = seconds / ROUNDS
+        values = [drive(self.port, request, 16, each) / each for _ in range(ROUNDS)]
+        return summary(name, values, "/s", note=note)
+
+    def percentile(self, target: str, connections: int, seconds: float) -> float:
+        """The time within which 99 of 100 answers come, in seconds."""
+        times: list[float] = []
+        drive(self.port, get_request(target, {}), connections, seconds, times)
+        times.sort()
+        return times[int(0.99 * len(times))]
+
+    @contextlib.contextmanager
+    def posting(self, size: int) -> Iterator[None]:
+        """A client that posts bodies of `size` bytes all the while."""
+        head = f"POST /~message@1.0/a HTTP/1.1\r\nhost: bench\r\ncontent-length: {size}\r\n\r\n"
+        program = (
+            "import socket\n"
+            f"s = socket.create_connection(('127.0.0.1', {self.port}))\n"
+            f"data = {head!r}.encode() + bytes({size})\n"
+            "while True:\n    s.sendall(data)\n    s.recv(65536)\n"
+        )
+        poster = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            poster.kill()
+            poster.wait()
+
     def _round(self, request: bytes, connections: int, seconds: float) -> float:
         before = cpu_seconds(self.process.pid)
         answers = drive(self.port, request, connections, seconds)
@@ -159,8 +191,18 @@ def _answer_length(data: bytes) -> int | None:
     return len(head) + 4
 
 
-def drive(port: int, request: bytes, connections: int, seconds: float) -> int:
-    """Keep `connections` busy with one request after another; the answers that came."""
+def drive(
+    port: int,
+    request: bytes,
+    connections: int,
+    seconds: float,
+    times: list[float] | None = None,
+) -> int:
+    """Keep `connections` busy with one request after another; the answers that came.
+
+    `times` gets the seconds that each answer took.
+    """
+    sent: dict[socket.socket, float] = {}
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
     chooser = selectors.DefaultSelector()
     pending: dict[socket.socket, int] = {}
@@ -169,6 +211,7 @@ def drive(port: int, request: bytes, connections: int, seconds: float) -> int:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         chooser.register(connection, selectors.EVENT_READ)
         connection.sendall(request)
+        sent[connection] = time.perf_counter()
         pending[connection] = length
     answers, until = 0, time.perf_counter() + seconds
     while time.perf_counter() < until:
@@ -178,6 +221,10 @@ def drive(port: int, request: bytes, connections: int, seconds: float) -> int:
             pending[connection] -= len(connection.recv(262144))
             if pending[connection] <= 0:
                 answers += 1
+                if times is not None:
+                    now = time.perf_counter()
+                    times.append(now - sent[connection])
+                    sent[connection] = now
                 pending[connection] = length
                 connection.sendall(request)
     for connection in sockets:
