@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hyperbeam_trio.http")
 
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 
 class NodeHandler:
     """Answers HTTP requests by resolving them on a node; `await handler(request)` never raises."""
@@ -180,6 +182,7 @@ async def serve_node(
 
     `sockets` that listen already are used instead of opening some.
     """
+    _refuse_take_over(node.config)
     handler = NodeHandler(node)
     async with trio.open_nursery() as nursery:
         addresses = await nursery.start(_serve, node, handler, sockets)
@@ -187,6 +190,21 @@ async def serve_node(
         node.urls = urls
         log.info("HTTP server started on %s", ", ".join(urls))
         task_status.started(urls)
+
+
+def _refuse_take_over(config: NodeConfig) -> None:
+    """A node that anybody may configure is for this machine alone (spec/07 §22, note 6)."""
+    if config.host in _LOOPBACK:
+        return
+    for name, value, cure in (
+        ("operator", "unclaimed", "name an address as its operator"),
+        ("initialized", "false", "set it to true"),
+    ):
+        if config.get(name) == value:
+            raise ConfigError(
+                f"{name}: a node whose {name} is {value!r} would be anybody's on {config.host}; "
+                f"{cure}, or listen on 127.0.0.1."
+            )
 
 
 async def _serve(

@@ -11,6 +11,8 @@ from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.key_file import generate_wallet
 from hyperbeam_trio.device import Device, key
+from hyperbeam_trio.errors import ConfigError
+from hyperbeam_trio.http.service import serve_node
 from hyperbeam_trio.message import Message, Value
 from hyperbeam_trio.testing.node import running_node
 from tests.support.in_memory import Client, header
@@ -272,6 +274,13 @@ async def test_the_empty_path_leads_to_the_front_page(client):
     response = await client.ask("/")
     assert (response.status, header(response, "location")) == (302, "/~hyperbuddy@1.0/dashboard")
     assert (await client.ask(header(response, "location"))).status == 200
+
+
+@pytest.mark.parametrize("option", [{"operator": "unclaimed"}, {"initialized": "false"}])
+async def test_a_node_that_anybody_may_take_over_is_not_put_on_the_network(option):
+    async with running_node(host="0.0.0.0", port=0, **option) as node:
+        with pytest.raises(ConfigError, match=r"anybody's on 0\.0\.0\.0"):
+            await serve_node(node)
 
 
 async def test_an_uninitialized_node_answers_only_about_itself():
