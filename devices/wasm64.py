@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +13,8 @@ import trio
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.prefixes import input_path, output_path, view_path
+from hyperbeam_trio.devices.wasm.access import access_key
 from hyperbeam_trio.devices.wasm.engine import Engine
-from hyperbeam_trio.devices.wasm.files import FileTable
 from hyperbeam_trio.devices.wasm.guest import Limits
 from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.imports import HostFunction
@@ -22,6 +22,7 @@ from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.live import Call, Handle, Live, call_guest
 from hyperbeam_trio.devices.wasm.restoring import restore
 from hyperbeam_trio.devices.wasm.signature import Argument, Number, Signature
+from hyperbeam_trio.devices.wasm.tables import table_of, with_table
 from hyperbeam_trio.devices.wasm.wasi import Wasi
 from hyperbeam_trio.errors import (
     BadRequest,
@@ -31,7 +32,7 @@ from hyperbeam_trio.errors import (
     NotFound,
     StateLost,
 )
-from hyperbeam_trio.message import Atom, Message, Value, as_text, is_private, to_value
+from hyperbeam_trio.message import Atom, Message, Value, as_text, is_private
 from hyperbeam_trio.setting import set_path
 
 K = TypeVar("K")
@@ -63,7 +64,7 @@ class WasmDevice(Device):
         """The base with a live guest of its image."""
         image = await self._image(base, context)
         live = await self._start(image, base, context)
-        return _with_handle(base, Handle(image, live, live.generation))
+        return self._accessible(base, Handle(image, live, live.generation))
 
     @key
     async def compute(self, base: Message, request: Message, context: Context) -> Value:
@@ -109,7 +110,7 @@ class WasmDevice(Device):
     @key
     async def terminate(self, base: Message, request: Message, context: Context) -> Value:
         """The base without its guest."""
-        return base.with_private(**{_handle_key(base): None})
+        return base.with_private(**{_handle_key(base): None, access_key(base): None})
 
     # Images and instances.
 
@@ -187,7 +188,7 @@ class WasmDevice(Device):
         live = await self._start(image, base, context)
         await trio.to_thread.run_sync(partial(restore, live.instance, body, own=False))
         handle = Handle(image, live, live.generation, memory=body)
-        return _with_handle(base.without("snapshot"), handle)
+        return self._accessible(base.without("snapshot"), handle)
 
     async def _rebuilt(self, handle: Handle, base: Message, context: Context) -> Live:
         """A guest of its own in the state of `handle`."""
@@ -198,6 +199,39 @@ class WasmDevice(Device):
         for call in calls:
             await trio.to_thread.run_sync(call_guest, live, call)
         return live
+
+    async def _made_current(self, handle: Handle, state: Message, context: Context) -> Handle:
+        """The handle, or one with a guest of its own if its guest has gone on."""
+        if handle.current:
+            return handle
+        live = await self._rebuilt(handle, state, context)
+        return Handle(
+            handle.image, live, 0, handle.memory, handle.parent, handle.call, handle.depth
+        )
+
+    def _accessible(self, base: Message, handle: Handle) -> Message:
+        return _with_handle(base, handle).with_private(**{access_key(base): self})
+
+    # Texts for a device beside this one (`GuestAccess`).
+
+    async def write_texts(
+        self, state: Message, texts: Sequence[bytes], context: Context
+    ) -> tuple[Message, list[int]]:
+        """The state after the guest got `texts` by its `malloc`, and their addresses."""
+        handle = _handle(state)
+        async with handle.live.lock:
+            handle = await self._made_current(handle, state, context)
+            call = Call("malloc", (), state, None, tuple(texts))
+            addresses = await trio.to_thread.run_sync(call_guest, handle.live, call)
+            after = handle.after(call)
+        return _with_handle(state, after), [int(address) for address in addresses]
+
+    async def read_text(self, state: Message, address: int, context: Context) -> bytes:
+        """The bytes from an address of the guest's memory up to NUL."""
+        handle = _handle(state)
+        async with handle.live.lock:
+            handle = await self._made_current(handle, state, context)
+            return handle.live.instance.read_string(address)
 
     # Calls.
 
@@ -236,12 +270,8 @@ class WasmDevice(Device):
             live = await self._rebuilt(handle, state, context)
             handle = Handle(handle.image, live, live.generation, None, handle.parent, handle.call)
         async with handle.live.lock:
-            if not handle.current:
-                live = await self._rebuilt(handle, state, context)
-                handle = Handle(
-                    handle.image, live, 0, handle.memory, handle.parent, handle.call, handle.depth
-                )
-            files = await _files_of(state, context)
+            handle = await self._made_current(handle, state, context)
+            files = await table_of(state, context)
             call = Call(function, tuple(parameters), state, files)
             try:
                 output = await trio.to_thread.run_sync(call_guest, handle.live, call)
@@ -250,7 +280,9 @@ class WasmDevice(Device):
             except GuestError as error:
                 return await _with_results(state, error, context)
             after = handle.after(call)
-        done = await _with_files(handle.live.state, handle.live.wasi, files, context)
+        done = handle.live.state
+        if files is not None:
+            done = with_table(done, handle.live.wasi.files)
         return _with_handle(await _with_results(done, output, context), after)
 
 
@@ -335,45 +367,6 @@ async def _with_results(
         path = ["results", *output_path(state, name)]
         state = await set_path(state, path, value, context)
     return state
-
-
-# Files of wasi@1.0 in the state.
-
-
-async def _files_of(state: Message, context: Context) -> FileTable | None:
-    descriptors = await context.load_all(state.get("file-descriptors"))
-    files = await context.load_all(state.get("vfs"))
-    if not isinstance(descriptors, Message) or not isinstance(files, Message):
-        return None
-    return FileTable.from_trees(_plain(descriptors), _plain(files))
-
-
-def _message(tree: Mapping[str, object]) -> Message:
-    return Message.of(
-        {
-            name: _message(item) if isinstance(item, Mapping) else item
-            for name, item in tree.items()
-            if isinstance(item, Mapping | bytes)
-        }
-    )
-
-
-def _plain(message: Message) -> dict[str, dict[str, object]]:
-    return {
-        key: _plain(value) if isinstance(value, Message) else value  # type: ignore[misc]  # a tree
-        for key, value in message.items()
-    }
-
-
-async def _with_files(
-    state: Message, wasi: Wasi, files: FileTable | None, context: Context
-) -> Message:
-    if files is None:
-        return state
-    descriptors = to_value(wasi.files.descriptor_tree())
-    return state.set_values(
-        {"file-descriptors": descriptors, "vfs": _message(wasi.files.file_tree())}
-    )
 
 
 # Handles in states.

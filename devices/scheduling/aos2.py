@@ -50,11 +50,11 @@ def edge_of(assignment: Message) -> Json:
     return {"cursor": assignment.int("slot"), "node": node}
 
 
-def item_of(message: Message, *, without: Collection[str] = ()) -> Json:
+def item_of(message: Message, *, without: Collection[str] = (), bundle: bool = False) -> Json:
     """A message as an item of legacynet: fixed fields, and all other keys as tags.
 
     Of several signers the one with the first commitment id counts. `without` names keys that are
-    left out, though they are signed.
+    left out, though they are signed. With `bundle` nested messages are objects, without links.
     """
     signed = first_signed(message)
     owner = "" if signed is None else signed.committer or ""
@@ -64,7 +64,7 @@ def item_of(message: Message, *, without: Collection[str] = ()) -> Json:
         "Anchor": _id_text(message.get("anchor")),
         "Owner": owner,
         "From": _id_text(sender) or owner,
-        "Tags": _tags(message, without),
+        "Tags": _tags(message, without, bundle),
         "Target": _id_text(message.get("target")),
         "Data": _data(message.get("data", b"")),
         "Signature": "" if signed is None else to_base64url(signed.signature),
@@ -78,14 +78,14 @@ def first_signed(message: Message) -> Commitment | None:
     return signed[0] if signed else None
 
 
-def _tags(message: Message, without: Collection[str]) -> list[Json]:
+def _tags(message: Message, without: Collection[str], bundle: bool) -> list[Json]:
     original = _original_tags(message)
     if original is not None:
         return original
     kept = Message.of({key: value for key, value in message.items() if key not in without})
     return [
-        {"name": header_case(key), "value": _text(value)}
-        for key, value in sorted(to_tabm(kept).items())
+        {"name": header_case(key), "value": _nested(value)}
+        for key, value in sorted(to_tabm(kept, bundle=bundle).items())
         if key not in _NO_TAGS
     ]
 
@@ -132,6 +132,12 @@ def _is_printable(value: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return all(character.isprintable() or character in "\t\n\r" for character in text)
+
+
+def _nested(value: object) -> Json | str:
+    if isinstance(value, dict):
+        return {key: _nested(item) for key, item in value.items()}
+    return _text(value)
 
 
 def _text(value: object) -> str:

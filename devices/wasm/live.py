@@ -40,12 +40,13 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that led from one state to the next."""
+    """A call that led from one state to the next; with `texts` they were written instead."""
 
     function: str
     arguments: tuple[Argument, ...]
     state: Message
     files: FileTable | None
+    texts: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ class Handle:
     def after(self, call: Call) -> Handle:
         """The handle of the state after a call in place: the guest's new generation."""
         self.live.generation += 1
+        if call.texts:
+            # Cheap to repeat, so they don't bring the next copy nearer.
+            return Handle(self.image, self.live, self.live.generation, None, self, call, self.depth)
         if self.depth + 1 < CALLS_BETWEEN_COPIES:
             return Handle(
                 self.image, self.live, self.live.generation, None, self, call, self.depth + 1
@@ -95,8 +99,13 @@ class Handle:
 
 
 def call_guest(live: Live, call: Call) -> list[Number]:
-    """Run one call in this thread; the guest must be in the state that the call starts from."""
+    """Run one call in this thread; the guest must be in the state that the call starts from.
+
+    Gives the results, or the addresses of the texts.
+    """
     live.state = call.state
+    if call.texts:
+        return [live.instance.write_string(text) for text in call.texts]
     if call.files is not None:
         live.wasi.files = deepcopy(call.files)
     return live.instance.call(call.function, call.arguments)

@@ -1,0 +1,112 @@
+"""`json-iface@1.0`: the calling convention of AO's legacy modules, JSON in and out (spec/06 §3)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hyperbeam_trio.codec.ids import signed_id
+from hyperbeam_trio.context import Context
+from hyperbeam_trio.device import Device, key
+from hyperbeam_trio.devices.legacy_json import write_json
+from hyperbeam_trio.devices.legacy_results import read_response, results_of
+from hyperbeam_trio.devices.prefixes import output_path, view_path
+from hyperbeam_trio.devices.scheduling.aos2 import item_of
+from hyperbeam_trio.devices.wasm.access import access_of
+from hyperbeam_trio.errors import BadRequest, GuestError
+from hyperbeam_trio.message import Message, Value, as_text
+from hyperbeam_trio.setting import deep_set
+
+FUNCTION: Final = b"handle"
+FAILED: Final = "WASM execution error."
+
+
+class JsonIfaceDevice(Device):
+    """Stands before a VM in a stack of two passes: the first prepares the call of `handle` with
+    message and process as JSON, the second reads its answer into `results`.
+    """
+
+    name = "json-iface@1.0"
+
+    @key
+    async def init(self, base: Message, request: Message, context: Context) -> Value:
+        """The base with the `function` to call."""
+        return base.set_values({"function": FUNCTION})
+
+    @key
+    async def compute(self, base: Message, request: Message, context: Context) -> Value:
+        """What the pass asks for; after the second one the base."""
+        turn = base.int("pass", 1)
+        if turn == 1:
+            return await _prepared(base, request, context)
+        return await _answered(base, context) if turn == 2 else base
+
+    @key
+    async def to(self, base: Message, request: Message, context: Context) -> Value:
+        """The JSON of `message`, or of the base, as programs get it."""
+        message = await context.load_all(request.get("message", base))
+        if not isinstance(message, Message):
+            raise BadRequest("Key 'message' should be a message.")
+        return write_json(item_of(message, bundle=True))
+
+    @key("from")
+    async def from_(self, base: Message, request: Message, context: Context) -> Value:
+        """The results in `json`, a response of a program, or in the base's `json`."""
+        given = request if "json" in request else base
+        return await _results(read_response(given.binary("json")), base, context)
+
+
+async def _prepared(base: Message, request: Message, context: Context) -> Message:
+    """The base with the parameters of the call; in a guest they are addresses."""
+    process = await _loaded(base, "process", context)
+    message = await _loaded(request, "body", context)
+    asked = {
+        **item_of(message, bundle=True),
+        "Module": as_text(process.get("image")) or "not_found",
+        "Block-Height": _height(request),
+    }
+    texts = [write_json(asked), write_json({"Process": item_of(process, bundle=True)})]
+    access = access_of(base)
+    parameters: list[Value] = [*texts]
+    if access is not None:
+        base, addresses = await access.write_texts(base, texts, context)
+        parameters = [*addresses]
+    return base.set_values({"function": FUNCTION, "parameters": parameters})
+
+
+async def _loaded(holder: Message, name: str, context: Context) -> Message:
+    value = await context.load_all(holder.get(name))
+    if not isinstance(value, Message):
+        raise BadRequest(f"json-iface needs a message under {name!r}.")
+    return value
+
+
+def _height(request: Message) -> Any:
+    height = request.get("block-height")
+    return height if type(height) is int else as_text(height) or "not_found"
+
+
+async def _answered(base: Message, context: Context) -> Message:
+    """The base with the results that the guest's answer stands for."""
+    kind = as_text(await view_path(base, ["results", *output_path(base, "type")], context))
+    output = await view_path(base, ["results", *output_path(base, "output")], context)
+    if kind != "ok":
+        raise GuestError(FAILED, details={"error": as_text(output) or "no result"})
+    first = output[0] if isinstance(output, list) and output else output
+    access = access_of(base)
+    if access is not None and isinstance(first, int):
+        first = await access.read_text(base, first, context)
+    if not isinstance(first, bytes):
+        raise GuestError("JSON error parsing result output.")
+    results = await _results(read_response(first), base, context)
+    earlier = await context.view(base, "results")
+    if isinstance(earlier, Message):
+        # The rest is merged, but a mixture of two responses would be none.
+        base = base.set_values({"results": earlier.without("raw")})
+    return await deep_set(base, {"results": results}, context)
+
+
+async def _results(response: dict[str, Any], base: Message, context: Context) -> Message:
+    process = await context.view(base, "process")
+    if not isinstance(process, Message):
+        return results_of(response, None, None)
+    return results_of(response, signed_id(process), as_text(process.get("image")))
