@@ -11,7 +11,7 @@ import trio
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, default, key
-from hyperbeam_trio.errors import BadRequest, Forbidden, HyperbeamError, KeyNotFound
+from hyperbeam_trio.errors import BadRequest, Busy, Forbidden, HyperbeamError, KeyNotFound
 from hyperbeam_trio.message import Message, Value, is_private
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.path import parse_request
@@ -115,7 +115,11 @@ class CronDevice(Device):
             asked = await context.load_all(Message.of({**kept, "path": path.encode()}))
             described = Message.of({"request": asked, "interval": interval})
             await _keep(task, described, context.node)
-            await self._start(task, described, context)
+            try:
+                await self._start(task, described, context)
+            except Busy:
+                await _keep(task, Message(stopped="true"), context.node)
+                raise
         return Message({"status": 200, "cache-control": ["no-store"], "body": task})
 
     async def _start(self, task: str, described: Message, context: Context) -> None:

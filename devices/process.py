@@ -10,7 +10,7 @@ from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.processes.definition import Process, process_of, with_process
 from hyperbeam_trio.devices.processes.execution import take_snapshot
 from hyperbeam_trio.devices.processes.roles import call, seen_as
-from hyperbeam_trio.devices.processes.slots import asked_slot, current_slot
+from hyperbeam_trio.devices.processes.slots import asked_slot, current_slot, names_a_number
 from hyperbeam_trio.devices.processes.states import States
 from hyperbeam_trio.devices.processes.workers import Workers
 from hyperbeam_trio.errors import NodeError, NotFound
@@ -61,8 +61,9 @@ class ProcessDevice(Device):
         slot = await asked_slot(process, request, context)
         if slot is not None:
             state = await self._state(process, slot, context)
-            # However it came about: the state after a slot never changes.
-            context.run.volatile = False
+            if names_a_number(request):
+                # However it came about: the state after a slot never changes.
+                context.run.volatile = False
             return state
         if request.text("init", "now") != "now":
             raise NotFound("The request names no slot; give 'slot'.")

@@ -40,6 +40,12 @@ async def asked_slot(process: Process, request: Message, context: Context) -> in
     return await _slot_of_results(process, request, context)
 
 
+def names_a_number(request: Message) -> bool:
+    """Whether a `compute` names its slot by number; a message may get another slot later."""
+    named = request.get("compute", request.get("slot"))
+    return named is not None and len(as_text(named) or "") != 43
+
+
 async def _slot_of_results(process: Process, request: Message, context: Context) -> int | None:
     found = _RESULTS_OF.search(as_text(request.caller.get("path")) or "")
     if found is None:

@@ -129,6 +129,8 @@ async def test_there_are_only_so_many_tasks(node, autojump_clock):
     await _cron(node, _ask("every", interval="1-hour"))
     with pytest.raises(Busy):
         await _cron(node, _ask("every", interval="2-hours"))
+    resumed = (await _cron(node, Message(path="resume")))["body"]
+    assert len(resumed) == 1
 
 
 async def test_tasks_go_on_after_a_restart(tmp_path, autojump_clock):
