@@ -35,11 +35,11 @@ from hyperbeam_trio.crypto.bundle import (
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
 from hyperbeam_trio.crypto.field import Tag
-from hyperbeam_trio.crypto.item_header import build_fields
+from hyperbeam_trio.crypto.item_header import ItemHeader, build_fields
 from hyperbeam_trio.crypto.item_signature import UNSIGNED, type_named
 from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import Message, Value, enumerated
+from hyperbeam_trio.message import Link, Message, Value, enumerated
 from hyperbeam_trio.verifiers import register_verifier
 
 DEVICE: Final = "ans104@1.0"
@@ -72,6 +72,33 @@ def _read(item: DataItem, depth: int) -> Message | list[Value] | bytes:
     committed = committed_by(data, item.tags, fields)
     commitment = _commitment(item, tags, committed, value)
     return value if commitment is None else value.with_commitments([commitment])
+
+
+def takes_link(header: ItemHeader) -> bool:
+    """Whether the data of an item stands for one binary, and the signature for the message."""
+    return header.is_signed and _BINARY not in header.tags and not is_bundle(read_tags(header.tags))
+
+
+def linked_message(header: ItemHeader, data: Link) -> Message:
+    """The message of an item whose data is stored apart, for headers that `takes_link` allows.
+
+    Its commitment is without evidence: who verifies it loads the data and builds the item anew.
+    Raises `BadRequest`.
+    """
+    fields_of = (header.signature_type, header.signature, header.owner, header.target)
+    rest = (header.anchor, header.tags, header.tag_bytes, header.raw)
+    item = DataItem(*fields_of, *rest, data=memoryview(b""))
+    tags, fields = read_tags(item.tags), _fields(item)
+    key = (tags.get(DATA_KEY) or b"data").decode("utf-8", "replace")
+    value = assembled(tags, fields, {key: data})
+    if not isinstance(value, Message):
+        raise BadRequest("An item that is a list can't have its data stored apart.")
+    commitment = _commitment(item, tags, committed_by([key], item.tags, fields), value)
+    return (
+        value
+        if commitment is None
+        else value.with_commitments([replace(commitment, evidence=None)])
+    )
 
 
 def _fields(item: DataItem) -> dict[str, bytes]:

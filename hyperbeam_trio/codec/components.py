@@ -8,7 +8,7 @@ from typing import Final
 
 from hyperbeam_trio.codec.ids import fresh_id, june_link_id, link_id
 from hyperbeam_trio.codec.layout import Layout, lay_out, wire_name
-from hyperbeam_trio.codec.structured_fields import unescape_key
+from hyperbeam_trio.codec.structured_fields import unescape_name
 from hyperbeam_trio.codec.tabm import LinkOf, Tabm, write
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import native_id
@@ -142,7 +142,7 @@ def _keys(
         if name == "content-digest":
             found.update(dict.fromkeys(inside))
         elif name not in BODY_NAMES and not (multipart and name == "content-type"):
-            found[by_name.get(name) or unescape_key(name).removesuffix(_LINK)] = None
+            found[by_name.get(name) or unescape_name(name).removesuffix(_LINK)] = None
     return tuple(found)
 
 

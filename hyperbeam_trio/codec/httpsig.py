@@ -106,14 +106,14 @@ def _ids(text: bytes | Tabm | None) -> dict[str, bytes]:
 
 
 class HttpsigCodec(Codec):
-    """httpsig@1.0. Its bytes are header lines, an empty line, and the body."""
+    """httpsig@1.0. Its bytes are header lines and, if there is a body, an empty line and that."""
 
     name = "httpsig@1.0"
 
     def to_bytes(self, message: Message, *, bundle: bool) -> bytes:
         encoded = encode(message, bundle=bundle)
-        lines = [name.encode() + b": " + value for name, value in encoded.headers]
-        return b"\r\n".join([*lines, b"", encoded.body or b""]) if lines or encoded.body else b""
+        head = b"\r\n".join([name.encode() + b": " + value for name, value in encoded.headers])
+        return head if encoded.body is None else head + b"\r\n\r\n" + encoded.body
 
     def from_bytes(self, data: bytes) -> Message:
         head, blank, body = data.partition(b"\r\n\r\n")

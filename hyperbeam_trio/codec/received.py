@@ -11,7 +11,7 @@ from typing import Final
 from hyperbeam_trio.codec.components import keys_of_components
 from hyperbeam_trio.codec.multipart import LINE_BYTES
 from hyperbeam_trio.codec.signature_fields import read_commitment
-from hyperbeam_trio.codec.structured_fields import parameter, unescape_key
+from hyperbeam_trio.codec.structured_fields import parameter, unescape_name
 from hyperbeam_trio.codec.tabm import Tabm
 from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.encoding import hash_id, to_base64, to_base64url
@@ -148,7 +148,7 @@ class Received:
             if value is None or name in ("content-digest", "ao-ids"):
                 value = self._special(name)
             # Another header or a member of the body may have taken the place of the one signed.
-            key = unescape_key(name)
+            key = unescape_name(name)
             if value is None or self.tabm.get(key, value) != value:
                 return None
             lines.append((name, value))
@@ -159,7 +159,7 @@ class Received:
             return self._digest
         if name == "ao-ids" and not set(self.ids).isdisjoint(self.inside):
             return None
-        return self.named.get(unescape_key(name))
+        return self.named.get(unescape_name(name))
 
     @cached_property
     def _digest(self) -> bytes | None:

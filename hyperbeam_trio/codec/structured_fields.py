@@ -61,6 +61,14 @@ def unescape_key(text: str) -> str:
         raise BadRequest(f"The key {text[:80]!r} is not UTF-8 behind its percent signs.") from None
 
 
+def unescape_name(text: str) -> str:
+    """As `unescape_key`, for names that only refer to keys: what is no UTF-8 refers to itself."""
+    try:
+        return unescape_key(text)
+    except BadRequest:
+        return text
+
+
 # The type table of a message.
 
 
