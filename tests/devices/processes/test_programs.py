@@ -1,0 +1,58 @@
+"""Processes whose programs are Lua, or modules with the legacy convention (spec/06 §4, §5)."""
+
+from __future__ import annotations
+
+import wasmtime
+
+from hyperbeam_trio.message import Message
+from tests.devices.processes.conftest import signed, spawn
+from tests.devices.test_json_iface import PROGRAM, STACK
+
+COUNTER = """
+count = 0
+function compute(base, req)
+  if req.body.data == 'fail' then count = 99; error('on demand') end
+  count = count + 1
+  base.results = {data = tostring(count), at = os.time()}
+  return base
+end
+"""
+
+
+async def _counter(node):
+    module = {"content-type": "application/lua", "body": COUNTER}
+    return await spawn(
+        node, execution_device="lua@5.3a", module=await node.cache.write(Message(module))
+    )
+
+
+async def test_a_lua_process_keeps_its_globals_from_slot_to_slot(node):
+    process = await _counter(node)
+    for number in range(1, 4):
+        slot = await process.send(data="go")
+        assert await process.result(slot, "data") == str(number + 1).encode()
+    state = await process.state(slot)
+    definition = await node.cache.load(state["process"])
+    assert definition.signers
+
+
+async def test_an_error_in_lua_is_its_slots_outcome_and_leaves_no_trace(node):
+    process = await _counter(node)
+    failed = await process.send(data="fail")
+    assert b"on demand" in await process.result(failed, "error")
+    assert await process.result(await process.send(data="go"), "data") == b"2"
+
+
+async def test_a_legacy_program_and_a_dry_run_that_leaves_no_trace(node):
+    image = await node.cache.write(Message(body=bytes(wasmtime.wat2wasm(PROGRAM))))
+    stack = {"execution_device": "stack@1.0", "device_stack": STACK, "output_prefix": "wasm"}
+    keys = ["init", "compute", "snapshot", "normalize"]
+    process = await spawn(node, **stack, stack_keys=keys, passes=2, image=image)
+    assert await process.result(await process.send(data="x"), "data") == b"2"
+    seen = await process.ask("as", **{"as": "execution"})
+    asked = Message({"path": "compute", "body": await signed(Message(data="dry"))})
+    answer = await node.resolve(seen, asked)
+    assert await node.resolve(answer, "raw/Output/data") == b"3"
+    assert await process.result(await process.send(data="y"), "data") == b"3"
+    sent = await process.result(2, "outbox")
+    assert sent["1"]["from-process"] == process.id.encode()
