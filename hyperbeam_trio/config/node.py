@@ -121,7 +121,7 @@ class NodeConfig(
         return Limits(
             head_bytes=self.http_head_bytes,
             header_count=self.http_header_count,
-            body_bytes=self.max_body,
+            body_bytes=max(self.max_body, self.max_item),
             connections=self.max_connections,
             connections_per_address=self.http_connections_per_address,
             requests=self.http_requests,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from hyperbeam_trio.codec.ans104 import ANS104
 from hyperbeam_trio.commitments import (
     failing_commitments,
     only_committed,
@@ -14,6 +15,7 @@ from hyperbeam_trio.commitments import (
 from hyperbeam_trio.errors import BadRequest, InvalidCommitment
 from hyperbeam_trio.http.exchange import Header, HttpRequest
 from hyperbeam_trio.http.negotiation import Negotiator
+from hyperbeam_trio.http.upload import is_long, read_upload
 from hyperbeam_trio.message import Message, Value, is_private
 
 if TYPE_CHECKING:
@@ -43,16 +45,22 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     `InvalidCommitment` (400); on a nested message it is left out. Raises `BadRequest` for what
     can't be decoded, `TooLarge`.
     """
-    body = await request.body.read(node.config.max_body)
     headers = request.headers
     signed = any(name == b"signature-input" for name, _ in headers)
     kept = headers if signed else public_headers(headers)
     name = _codec_name(headers, request.target, negotiator)
-    message = _decode(name, kept, body, negotiator)
-    if message.commitments:
-        verify_request(message)
-        message = only_committed(message)
-    elif signed:
+    if name == ANS104.name and is_long(request):
+        body = await read_upload(request, node)
+    else:
+        body = await request.body.read(node.config.max_body)
+    if isinstance(body, Message):
+        message = only_committed(body)
+    else:
+        message = _decode(name, kept, body, negotiator)
+        if message.commitments:
+            verify_request(message)
+            message = only_committed(message)
+    if signed and not message.commitments:
         message = message.without(*(n.decode("latin-1") for n in NEVER_KEYS))
     message = with_metadata(without_false_inside(message), request)
     private = {n.decode(): v for n, v in headers if n in _PRIVATE}

@@ -156,8 +156,8 @@ def test_defaults_of_a_scheme_lie_under_the_options_of_its_stores() -> None:
 
 
 def test_limits_of_the_front_door() -> None:
-    assert NodeConfig().http_limits() == Limits()
-    changed = NodeConfig(max_body=5, idle_timeout=1500, http_requests=2).http_limits()
+    assert NodeConfig().http_limits() == Limits(body_bytes=4 << 30)
+    changed = NodeConfig(max_body=5, max_item=4, idle_timeout=1500, http_requests=2).http_limits()
     assert (changed.body_bytes, changed.idle_seconds, changed.requests) == (5, 1.5, 2)
 
 
