@@ -59,6 +59,8 @@ class Reader:
         self._get_nowait = store.get_nowait
         self._large: set[str] = set()
         self._aliases: Memo[str, Alias] = Memo(ALIASES)
+        self._bare: Memo[str, bool] = Memo(ALIASES)
+        self._commits = 0
         self._hashing = trio.CapacityLimiter(2)
 
     async def read(self, id: str, *, commitments: Wanted = "asked") -> Loaded | None:
@@ -68,6 +70,9 @@ class Reader:
         messages and lists come as `Link(id)`, binaries over `BLOB_BYTES` as `Link(kind="binary")`.
         Commitments "asked": those that the id names, and the unsigned one where one was stored;
         "all": every one that is known; "none": none. Raises `CorruptData`.
+
+        Where the store has to wait, an unsigned commitment that was not there is not asked for
+        again before this cache writes one: it says nothing that the message does not.
         """
         if len(id) != 43 or "/" in id or "\0" in id:
             return None
@@ -81,7 +86,7 @@ class Reader:
             try:
                 unsigned = self._get_nowait(f"{COMMITMENTS}{id}/{id}")
             except trio.WouldBlock:
-                unsigned = await self.store.get(f"{COMMITMENTS}{id}/{id}")
+                unsigned = await self._unsigned(id)
             if unsigned is None:
                 return content
         return await self._with_commitments(content, id, (), commitments)
@@ -138,6 +143,21 @@ class Reader:
         return message.with_commitments(loaded)
 
     # Messages.
+
+    async def _unsigned(self, id: str) -> bytes | None:
+        """The stored unsigned commitment, asked for once while there is none."""
+        if self._bare.get(id):
+            return None
+        begun = self._commits
+        found = await self.store.get(f"{COMMITMENTS}{id}/{id}")
+        if found is None and begun == self._commits:
+            self._bare.set(id, True)
+        return found
+
+    def _note_commitment(self, id: str) -> None:
+        """A commitment of the message `id` was written."""
+        self._bare.discard(id)
+        self._commits += 1
 
     async def _read_alias(self, id: str, commitments: Wanted) -> Loaded | None:
         alias = await self._alias(id)

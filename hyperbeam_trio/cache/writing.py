@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from hyperbeam_trio.cache.layout import ALIAS, DATA, NAME, escape
+from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, NAME, escape
 from hyperbeam_trio.cache.loading import Loader
 from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.cache.parts import JOIN_BYTES, Cutter, batches
@@ -204,6 +204,8 @@ class Writer(Loader):
     def _note_known(self, staging: Staging) -> None:
         for key in staging.entries:
             self._known.set(key, True)
+            if key.startswith(COMMITMENTS):
+                self._note_commitment(key.split("/")[1])
 
 
 def _nothing(key: str) -> None:

@@ -7,6 +7,7 @@ import trio
 from hypothesis import given
 
 from hyperbeam_trio.cache import MISSING, Cache
+from hyperbeam_trio.codec.commit import commit_unsigned
 from hyperbeam_trio.codec.ids import fresh_id, message_id
 from hyperbeam_trio.errors import NecessaryMessageNotFound, TooLarge
 from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, same
@@ -213,3 +214,33 @@ async def test_a_missing_part_of_a_remote_message_ends_the_load(autojump_clock: 
     links = [Link(ABSENT), Link(await cache.write(Message(a=1)))]
     with pytest.raises(NecessaryMessageNotFound, match=ABSENT):
         await cache.load_all(links)
+
+
+async def test_a_commitment_that_is_not_there_is_asked_for_once(autojump_clock: object) -> None:
+    store = RemoteDictStore()
+    cache = Cache(store)
+    id = await cache.write(Message(a=1))
+    key = f"commitments/{id}/{id}"
+    for _ in range(3):
+        assert await cache.read(id) == Message(a=1)
+    assert store.reads.count(key) == 1
+    committed = commit_unsigned(Message(a=1))
+    assert committed.commitments.keys() == {id}
+    await cache.write(committed)
+    found = await cache.read(id)
+    assert isinstance(found, Message)
+    assert found.commitments == committed.commitments
+
+
+async def test_a_commitment_that_is_written_during_a_read_is_seen_after(
+    autojump_clock: object,
+) -> None:
+    cache = Cache(RemoteDictStore())
+    id = await cache.write(Message(a=1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cache.read, id)
+        await trio.sleep(1.5)
+        await cache.write(commit_unsigned(Message(a=1)))
+    found = await cache.read(id)
+    assert isinstance(found, Message)
+    assert found.commitments.keys() == {id}
