@@ -290,6 +290,8 @@ def _split(key: str, data: bytes) -> Iterator[tuple[int, bytes]]:
         offsets = unpack_from(f"<{count + 1}Q", data, _HEAD_BYTES)
     except error as problem:
         raise damaged(key, str(problem)) from problem
+    if offsets[-1] != len(data):
+        raise damaged(key, f"it has {len(data)} bytes, not {offsets[-1]}")
     for number in range(count):
         yield _page_seed(key, head, number), data[offsets[number] : offsets[number + 1]]
 

@@ -107,6 +107,14 @@ def test_a_damaged_byte_is_noticed(message: Message, data: st.DataObject) -> Non
         keys(KEY, bytes(record))
 
 
+def test_every_byte_of_a_paged_record_counts() -> None:
+    record = encode(KEY, Message({"0": "x" * 4400, "1": ""}))
+    for at in range(len(record)):
+        damaged = record[:at] + bytes([record[at] ^ 1]) + record[at + 1 :]
+        with pytest.raises(CorruptData):
+            decode(KEY, damaged)
+
+
 def test_a_damaged_byte_of_a_large_record_is_noticed_or_elsewhere() -> None:
     record = encode(KEY, LARGE)
     for at in range(0, len(record), 97):
