@@ -15,13 +15,18 @@ class Subject:
     """A message to schedule, loaded, with the keys that its commitments cover.
 
     `verified`: its commitments were checked when it came in. `covered`: nobody signed it itself,
-    but the signed request around it covers it. `flat`: it is the request itself.
+    but the signed request around it covers it. `flat`: it is the request itself. `forged`: it came
+    with a signature that does not hold.
     """
 
     message: Message
     verified: bool = False
     covered: bool = False
     flat: bool = False
+    forged: bool = False
+
+
+_NESTED = frozenset({Link, Message, list})
 
 
 async def subject_of(base: Message, request: Message, context: Context) -> Subject:
@@ -39,22 +44,38 @@ async def subject_of(base: Message, request: Message, context: Context) -> Subje
     if name is None and isinstance(request.get("body"), Message | Link):
         return await _member("body", request, context)
     asked = request.caller
-    message = await _loaded(asked, context)
-    return Subject(message, verified=_came_by_http(asked), flat=True)
+    signed = asked.private.get("signed")
+    if isinstance(signed, Message):
+        message = await _whole(signed, context)
+        return Subject(message, verified=True, flat=True, forged=_is_forged(asked))
+    return Subject(await _loaded(asked, context), flat=True)
 
 
 async def _member(name: str, request: Message, context: Context) -> Subject:
     if name not in request:
         raise BadRequest(f"Key 'subject' names {name!r}, which the request does not have.")
-    message = await _loaded(request[name], context)
-    caller = request.caller
-    covered = bool(caller.signers) and name in caller and _came_by_http(caller)
-    return Subject(message, covered=covered and not message.signers)
+    caller, member = request.caller, request[name]
+    # Checked at the door with the request that it came in.
+    received = "transport" in caller.private and member is caller.get(name)
+    message = await _loaded(member, context)
+    signed = caller.private.get("signed")
+    return Subject(
+        message,
+        verified=received and isinstance(member, Message),
+        covered=received and isinstance(signed, Message) and not message.signers,
+        forged=received and _is_forged(caller),
+    )
 
 
-def _came_by_http(request: Message) -> bool:
-    """Whether it is a request that was verified as a whole when it came in."""
-    return "transport" in request.private
+def _is_forged(request: Message) -> bool:
+    return "forged" in request.private
+
+
+async def _whole(message: Message, context: Context) -> Message:
+    """The message with its links loaded, if it has any."""
+    if _NESTED.isdisjoint(map(type, message.values())):
+        return message
+    return await _loaded(message, context)
 
 
 async def _loaded(value: Value, context: Context) -> Message:
@@ -93,6 +114,8 @@ def check(subject: Subject, mode: str) -> None:
     """
     if mode == "false":
         return
+    if subject.forged:
+        raise _refused("A signature that came with it does not hold.")
     failing = [] if subject.verified else failing_commitments(subject.message)
     if failing:
         first = failing[0]

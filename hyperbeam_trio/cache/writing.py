@@ -145,8 +145,11 @@ class Writer(Loader):
         self._aliases.clear()
 
     def wrote(self, id: str) -> bool:
-        """Whether a message of this (signed) id was written here not long ago; no read."""
-        return self._known.get(ALIAS + escape(id)) is not None
+        """Whether a message of this id, signed or not, was written here not long ago; no read."""
+        if not self.store.durable:
+            return False
+        known = self._known.get
+        return known(ALIAS + escape(id)) is not None or known(MESSAGE + id) is not None
 
     async def _write(self, stage: Callable[[Staging], T]) -> T:
         """Put what `stage` stages, after providing what it needs; the outcome of `stage`."""

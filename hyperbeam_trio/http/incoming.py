@@ -44,6 +44,9 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     A signed message keeps only the keys that are signed; a signature that does not hold is
     `InvalidCommitment` (400); on a nested message it is left out. Raises `BadRequest` for what
     can't be decoded, `TooLarge`.
+
+    Private entries: `transport`, what came beside the message; `signed`, exactly what was signed,
+    of a signed message; `forged`, if a signature inside did not hold.
     """
     headers = request.headers
     signed = any(name == b"signature-input" for name, _ in headers)
@@ -62,11 +65,15 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
             message = only_committed(message)
     if signed and not message.commitments:
         message = message.without(*(n.decode("latin-1") for n in NEVER_KEYS))
-    message = with_metadata(without_false_inside(message), request)
+    signed_part = without_false_inside(message)
     private = {n.decode(): v for n, v in headers if n in _PRIVATE}
     if request.peer is not None:
         private["ip"] = request.peer[0].encode()
-    return message.with_private(transport=private)
+    return with_metadata(signed_part, request).with_private(
+        transport=private,
+        signed=signed_part if signed_part.signers else None,
+        forged=True if signed_part is not message else None,
+    )
 
 
 def public_headers(headers: Iterable[Header]) -> list[Header]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyperbeam_trio.codec.ids import link_id
 from hyperbeam_trio.commitments import without_but_committed
 from hyperbeam_trio.errors import STATUS_NAMES, HyperbeamError, KeyNotFound
 from hyperbeam_trio.http.exchange import Header, HttpResponse
@@ -117,10 +118,16 @@ class Renderer:
 
     async def _linked(self, answer: Message) -> Message:
         """Large binaries loaded; nested messages stored, so that their links can be followed."""
-        nested = [value for value in answer.values() if isinstance(value, Message | list)]
+        cache = self._node.cache
+        nested = [
+            value
+            for value in answer.values()
+            if isinstance(value, list)
+            or (isinstance(value, Message) and not cache.wrote(link_id(value)))
+        ]
         if nested:
-            await self._node.cache.write_many(nested)
-        return await self._node.cache.load_binaries(answer)
+            await cache.write_many(nested)
+        return await cache.load_binaries(answer)
 
     async def _signed(self, answer: Message) -> Message:
         """The answer with the node's signature; nested messages are signed as links, always."""

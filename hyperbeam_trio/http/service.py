@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from hyperbeam_trio.codec.ids import signed_id
-from hyperbeam_trio.commitments import only_committed
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.errors import ConfigError, HyperbeamError, NodeError
 from hyperbeam_trio.hooks import run_hook
@@ -123,11 +122,11 @@ class NodeHandler:
 
     async def _keep_signed(self, asked: Message) -> None:
         """Store what was signed of an accepted request, unless a device just did (spec/04 §7)."""
-        cache = self._node.cache
-        if not asked.signers or not self._node.config.store_all_signed:
+        signed, cache = asked.private.get("signed"), self._node.cache
+        if signed is None or not self._node.config.store_all_signed:
             return
-        if not cache.wrote(signed_id(asked)):
-            await cache.write(only_committed(asked))
+        if not cache.wrote(signed_id(signed)):
+            await cache.write(signed)
 
     async def _sequence(self, asked: Message, context: Context) -> list[Value]:
         sequence = parse_request(asked)

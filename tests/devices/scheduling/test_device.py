@@ -329,6 +329,16 @@ async def test_a_body_that_only_the_request_signs_is_scheduled(node, process):
     assert await node.cache.read(item["Id"]) == body
 
 
+async def test_a_signed_request_does_not_cover_a_body_whose_signature_does_not_hold(node, process):
+    message = await ping(process)
+    forged = message.set(type="forged").with_commitments(message.commitments.values())
+    for body in (forged, message.set(nested=forged)):
+        wrapper = await signed(Message(body=body), OTHER)
+        status, _, response = await ask(Client(node), "POST", "/~scheduler@1.0/schedule", wrapper)
+        assert status == 400, response.body
+    assert await current(node, process) == 0
+
+
 async def test_an_unsigned_request_schedules_nothing(node, process):
     body = Message(target=process, type="Message")
     for message in (Message(body=body), body):

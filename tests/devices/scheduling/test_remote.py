@@ -70,7 +70,8 @@ async def test_a_message_is_passed_on_to_the_scheduler(here, there, process):
 
 async def test_a_body_that_only_the_request_signs_is_passed_on_with_it(here, there, process):
     body = Message(target=process, data="code")
-    wrapper = (await signed(Message(body=body))).with_private(transport={})
+    wrapper = await signed(Message(body=body))
+    wrapper = wrapper.with_private(transport={}, signed=wrapper)
     request = wrapper.set(path="schedule", method="POST").with_private(singleton=wrapper)
     assignment = await here.resolve(SCHEDULER, request)
     assert assignment["slot"] == 1
