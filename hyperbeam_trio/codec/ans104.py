@@ -271,23 +271,28 @@ async def commit_ans104(
     Keys with capital letters come out in lower case, as tags are read. A slow key signs in a thread
     under `limiter`. An older commitment of this device is replaced. Raises `BadRequest`.
     """
-    keys = set(message if committed is None else committed)
-    missing = keys.difference(message)
-    if missing:
-        raise BadRequest(f"Keys to commit to that are not there: {', '.join(sorted(missing))}.")
-    chosen = Message.of({key: message[key] for key in message if key in keys})
-    item = await _drafted(chosen, None, bundle).sign_async(wallet, limiter=limiter)
-    read = read_item(item)
+    item = _drafted(_chosen(message, committed), None, bundle)
+    signed = await item.sign_async(wallet, limiter=limiter)
+    read = read_item(signed)
     if not isinstance(read, Message):
         raise BadRequest("Only messages can be signed, not lists or binaries.")
     (commitment,) = read.commitments.values()
     lowered = {_name(key, read): value for key, value in message.items()}
     values = {key: lowered[key] for key in read if key in lowered}
-    made = replace(commitment, evidence=Evidence(values, item=item.to_bytes()))
+    made = replace(commitment, evidence=Evidence(values, item=signed.to_bytes()))
     others = [c for c in message.commitments.values() if c.device != DEVICE]
     same_keys = lowered.keys() == message.keys()
     result = message if same_keys else Message.of(lowered).with_hashpath(message.hashpath)
     return result.with_commitments([*others, made])
+
+
+def _chosen(message: Message, committed: Sequence[str] | None) -> Message:
+    if committed is None:
+        return message.uncommitted()
+    missing = sorted(set(committed).difference(message))
+    if missing:
+        raise BadRequest(f"Keys to commit to that are not there: {', '.join(missing)}.")
+    return Message.of({key: message[key] for key in committed})
 
 
 def _name(key: str, read: Message) -> str:

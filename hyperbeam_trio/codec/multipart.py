@@ -24,6 +24,7 @@ _BLANK: Final = b"\r\n\r\n"
 _DISPOSITION: Final = "content-disposition"
 _EMPTY: Final = b"empty-message"
 _UNWRITABLE: Final = re.compile(r"[\r\n]|: |\A\Z|\Acontent-disposition\Z|\Aao-body-key\Z")
+_USUAL: Final = re.compile(r'form-data;name="([^"\\]*)"')
 _DROPPED: Final = frozenset({_DISPOSITION, "content-digest", "ao-body-key"})
 
 
@@ -167,6 +168,9 @@ def _path(disposition: bytes | None, inline: str) -> str:
     if disposition is None:
         raise BadRequest("A part of the body has no content-disposition.")
     text = _text(disposition)
+    usual = _USUAL.fullmatch(text)
+    if usual:
+        return usual[1]
     if text.strip().lower().startswith("inline"):
         return inline
     name = parameter(text, "name")

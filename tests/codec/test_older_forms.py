@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from hyperbeam_trio.codec.commit import commit_unsigned, verify
 from hyperbeam_trio.codec.httpsig import decode
 from hyperbeam_trio.codec.ids import signed_id, unsigned_id
 from hyperbeam_trio.commitments import failing_commitments, verify_message
+from hyperbeam_trio.crypto.encoding import from_base64
 from hyperbeam_trio.crypto.signature_headers import parse_input
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Atom, Message, Value
@@ -84,6 +88,20 @@ def test_requests_that_hbsig_signed_are_verified(case):
     assert message.signers == [vectors.load("hbsig-signed.json")["address"]]
     covered = {key for key in message if key not in ("path", "ao-types")}
     assert covered <= set(commitment.committed)
+
+
+def is_plain(case):
+    """Its id is that of its keys, none of which has its value elsewhere."""
+    return not {"commitments", "content-digest"} & case["message"].keys()
+
+
+@vectors.each("hbsig-ids.json", is_plain, member="ids")
+def test_ids_of_hbsig_hold_as_commitments(case):
+    message = js(case["message"])
+    (ours,) = commit_unsigned(message).commitments.values()
+    id = case["id"]
+    theirs = replace(ours, id=id, signature=from_base64(id), keyid="ao", evidence=None)
+    assert verify(message, theirs)
 
 
 def still_holds(headers, body, member=None):
