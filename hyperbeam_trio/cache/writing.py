@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, NAME, escape
+from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, NAME, escape
 from hyperbeam_trio.cache.loading import Loader
 from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.cache.parts import JOIN_BYTES, Cutter, batches
