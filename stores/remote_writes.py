@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import trio
 
@@ -15,11 +15,12 @@ from hyperbeam_trio.cache.layout import (
     MESSAGE,
     NAME,
     RESULT,
+    escape,
 )
 from hyperbeam_trio.cache.loading import Loader
 from hyperbeam_trio.cache.record import decode
 from hyperbeam_trio.errors import CorruptData, StoreError
-from hyperbeam_trio.message import Link, Message, Value
+from hyperbeam_trio.message import Link, Message, Resolve, Value
 from hyperbeam_trio.store import Store
 from hyperbeam_trio.stores.memory import MemoryStore
 
@@ -33,31 +34,46 @@ _IMPLIED: Final = (ALIAS, RESULT)
 Content: TypeAlias = "Message | list[Value] | bytes"
 
 
+class Parcel(NamedTuple):
+    """A content to write: its id, about its size, and its level, above all that it links to."""
+
+    id: str
+    content: Content
+    size: int
+    level: int
+
+    @property
+    def path(self) -> str:
+        """Where the other node says that it has put it."""
+        return f"{DATA}{self.id}" if isinstance(self.content, bytes) else self.id
+
+
 @dataclass(slots=True)
 class Shipment:
-    """Contents in the order in which to write them, their ids and about their sizes; then names."""
+    """What to write, then what to name."""
 
-    ids: list[str] = field(default_factory=list)
-    contents: list[Content] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    parcels: list[Parcel] = field(default_factory=list)
     names: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, id: str, content: Content, size: int) -> None:
-        """One more content."""
-        self.ids.append(id)
-        self.contents.append(content)
-        self.sizes.append(size)
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all contents."""
+        return [parcel.id for parcel in self.parcels]
 
     def loads(self) -> Iterator[Mapping[str, Content]]:
-        """The contents by the paths that they get, as many at a time as fit into a request."""
+        """The contents by their paths, as many at a time as fit into a request.
+
+        What a content links to is in an earlier one: another node takes no link to nowhere.
+        """
         load: dict[str, Content] = {}
-        size = 0
-        for id, content, more in zip(self.ids, self.contents, self.sizes, strict=True):
-            if load and (size + more > LOAD_BYTES or len(load) >= LOAD_VALUES):
+        size = level = 0
+        for parcel in sorted(self.parcels, key=lambda parcel: parcel.level):
+            full = size + parcel.size > LOAD_BYTES or len(load) >= LOAD_VALUES
+            if load and (full or parcel.level > level):
                 yield load
                 load, size = {}, 0
-            load[f"{DATA}{id}" if isinstance(content, bytes) else id] = content
-            size += more
+            load[parcel.path] = parcel.content
+            size, level = size + parcel.size, parcel.level
         if load:
             yield load
 
@@ -75,12 +91,15 @@ async def shipment_of(items: Mapping[str, bytes], behind: Store) -> Shipment:
     loader = Loader(overlay)
     shipment = Shipment()
     inside: set[str] = set()
+    levels: dict[str, int] = {}
     for id in _message_ids(items):
         content, blobs = await _message(id, loader)
         size = sum(link.size for link in blobs) + len(items.get(MESSAGE + id, b""))
-        shipment.add(id, content, size)
+        below = [levels.get(_target(link.id, items), -1) for link in _links(content)]
+        levels[id] = 1 + max(below, default=-1)
+        shipment.parcels.append(Parcel(id, content, size, levels[id]))
         inside.update(link.id for link in blobs)
-    _add_binaries(shipment, items, inside)
+    shipment.parcels += _binaries_apart(items, inside)
     shipment.names = [_name(key, items[key]) for key in items if key.startswith(NAME)]
     return shipment
 
@@ -138,12 +157,35 @@ def _binaries(values: Iterable[Value]) -> list[Link]:
     return [v for v in values if isinstance(v, Link) and v.kind == "binary"]
 
 
-def _add_binaries(shipment: Shipment, items: Mapping[str, bytes], inside: set[str]) -> None:
+def _links(content: Content) -> Iterator[Link]:
+    """The links to messages that a message or list itself holds."""
+    waiting: list[Value] = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Link) and value.kind == "message":
+            yield value
+        elif isinstance(value, Message):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, Resolve):
+            waiting += value.sequence
+
+
+def _target(id: str, items: Mapping[str, bytes]) -> str:
+    """The message that an id stands for, as far as the batch says so."""
+    key = ALIAS + escape(id)
+    alias = decode(key, items[key]) if key in items else None
+    target = alias.get("message") if isinstance(alias, dict) else None
+    return target.id if isinstance(target, Link) else id
+
+
+def _binaries_apart(items: Mapping[str, bytes], inside: set[str]) -> Iterator[Parcel]:
     """Binaries that are in no message."""
     for key, value in items.items():
         id = key.removeprefix(DATA)
         if key.startswith(DATA) and id not in inside:
-            shipment.add(id, value, len(value))
+            yield Parcel(id, value, len(value), 0)
 
 
 def _name(key: str, data: bytes) -> tuple[str, str]:
