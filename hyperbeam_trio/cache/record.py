@@ -26,7 +26,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from struct import Struct, error, unpack_from
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 from hyperbeam_trio.errors import BadRequest, CorruptData
@@ -83,7 +83,14 @@ _DAMAGE = (error, ValueError, IndexError, RecursionError)
 # Writing.
 
 
-def encode(key: str, items: Items, *, is_list: bool = False) -> bytes:
+class Encoded(NamedTuple):
+    """A value that is encoded already, to stand in a record as it is."""
+
+    kind: int
+    data: bytes
+
+
+def encode(key: str, items: Mapping[str, Value | Encoded], *, is_list: bool = False) -> bytes:
     """The record of `items`, to be stored under the store key `key`.
 
     Messages and lists inside stand in the record itself: the caller replaces by links what shall
@@ -96,7 +103,7 @@ def encode(key: str, items: Items, *, is_list: bool = False) -> bytes:
     return _encode_pages(key, is_list, entries, -(-size // PAGE_BYTES))
 
 
-def _entries(names: Iterable[str], items: Items) -> list[_Entry]:
+def _entries(names: Iterable[str], items: Mapping[str, Value | Encoded]) -> list[_Entry]:
     entries = []
     for name in names:
         value = items[name]
@@ -139,11 +146,32 @@ def _offsets(count: int) -> Struct:
     return Struct(f"<{count}I")
 
 
-def _encode_value(value: Value) -> tuple[int, bytes]:
+def _encode_value(value: Value | Encoded) -> tuple[int, bytes]:
     encoder = _ENCODERS.get(type(value))
-    if encoder is None:
-        return _encode_derived(value)
-    return encoder(value)
+    if encoder is not None:
+        return encoder(value)
+    return value if isinstance(value, Encoded) else _encode_derived(value)
+
+
+def encode_texts(texts: Sequence[str]) -> Encoded:
+    """A list of texts, encoded."""
+    return Encoded(*_encode_list([text.encode() for text in texts]))
+
+
+class Form:
+    """Encodes messages that differ in one text of a fixed length only."""
+
+    def __init__(self, message: Message, key: str, length: int) -> None:
+        # No UTF-8, so it stands nowhere else.
+        sample = (b"\xfe\xfd" * length)[:length]
+        filled = message.set_values({key: sample})
+        page = _encode_page(0, 0, _entries(sorted(filled), filled))
+        self._head, self._tail = page[: -_CRC.size].split(sample)
+
+    def encoded(self, value: bytes) -> Encoded:
+        """The message with `value` under the key."""
+        page = self._head + value + self._tail
+        return Encoded(Kind.MESSAGE, page + _CRC.pack(crc32(page)))
 
 
 def _encode_derived(value: Value) -> tuple[int, bytes]:

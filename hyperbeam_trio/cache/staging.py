@@ -7,17 +7,18 @@ for it, content before what points at it: blobs, nested records, the record, com
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, escape
 from hyperbeam_trio.cache.parts import PART_BYTES
-from hyperbeam_trio.cache.record import encode
+from hyperbeam_trio.cache.record import Encoded, Form, encode, encode_texts
 from hyperbeam_trio.codec.ids import fresh_id, is_unsigned, link_id, linked_body
 from hyperbeam_trio.codec.scalars import MAX_NESTING
 from hyperbeam_trio.codec.structured import from_tabm, to_tabm
 from hyperbeam_trio.codec.tabm import REGENERATED
 from hyperbeam_trio.commitment import Commitment
-from hyperbeam_trio.crypto.encoding import hash_id
+from hyperbeam_trio.crypto.encoding import hash_id, to_base64url
 from hyperbeam_trio.errors import BadRequest, TooLarge
 from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, describe, is_private
 
@@ -25,6 +26,9 @@ BLOB_BYTES: Final = 4096
 """Binaries over this size are blobs of their own and are read as links."""
 HASH_INLINE_BYTES: Final = 512 * 1024
 """Binaries over this size are not hashed in the event loop (spec/09 §3)."""
+
+COMMON_KEYS: Final = 64
+"""Commitments that cover more keys are encoded anew each time, so that little is kept."""
 
 _SCALARS = frozenset({int, float, bool, Atom, type(None)})
 # No part of any id, so two messages of one id could differ in them (spec/02 §7).
@@ -233,12 +237,12 @@ class Staging:
         key = ALIAS + escape(alias)
         if alias == id or self._has(key):
             return
-        committed = frozenset.intersection(*(frozenset(c.committed) for c in commitments))
+        committed = frozenset.intersection(*(_keys_of(c.committed) for c in commitments))
         target = self._covered(id, message, committed, depth)
         for commitment in commitments:
             self._commitment(target, commitment, message)
-        ids: list[Value] = [commitment.id.encode() for commitment in commitments]
         if alias != target:
+            ids = encode_texts([commitment.id for commitment in commitments])
             self.entries[key] = encode(key, {"message": Link(target), "commitments": ids})
 
     def _covered(self, id: str, message: Message, committed: frozenset[str], depth: int) -> str:
@@ -246,7 +250,8 @@ class Staging:
 
         Otherwise anybody could add keys to a signed message and have them read under its id.
         """
-        if all(key in committed or not _is_stored(key) for key in message):
+        items = message._items
+        if committed >= items.keys() or all(k in committed or not _is_stored(k) for k in items):
             return id
         stored = self._stored(message._items, depth)
         kept = {key: value for key, value in stored.items() if key in committed}
@@ -258,29 +263,55 @@ class Staging:
         key = commitment_key(holder, commitment.id)
         if self._has(key):
             return
-        items: dict[str, Value] = {
-            "id": commitment.id.encode(),
-            "commitment": commitment.to_message(),
-        }
-        evidence = self._evidence(commitment, message)
-        if not evidence:
+        items = self._evidence(commitment, message)
+        if not items:
             self.provisional.add(key)
-        self.entries[key] = encode(key, {**items, **evidence})
+        items["id"] = commitment.id.encode()
+        items["commitment"] = encode_commitment(commitment)
+        self.entries[key] = encode(key, items)
 
-    def _evidence(self, commitment: Commitment, message: Message) -> dict[str, Value]:
+    def _evidence(self, commitment: Commitment, message: Message) -> dict[str, Value | Encoded]:
         """What was signed, as far as it speaks for `message`, large parts as blobs."""
         evidence = commitment.evidence
         if evidence is None or not evidence.covers(message):
             return {}
-        items: dict[str, Value] = {}
-        if evidence.values.keys() != frozenset(commitment.committed):
-            items["values"] = [key.encode() for key in evidence.values]
+        items: dict[str, Value | Encoded] = {}
+        if evidence.values.keys() != _keys_of(commitment.committed):
+            items["values"] = _encoded_keys(tuple(evidence.values))
         if evidence.base is not None:
             items["base"] = self.part(evidence.base)
         if evidence.item is not None:
             head, tail = _split_item(evidence.item, message, self._blob_bytes)
             items["item"], items["item-tail"] = self.part(head), self.part(tail)
         return items
+
+
+# Most messages are signed like others, so what only their signatures differ in is kept.
+_keys_of = lru_cache(maxsize=1024)(frozenset[str])
+_encoded_keys = lru_cache(maxsize=1024)(encode_texts)
+
+
+def encode_commitment(given: Commitment) -> Encoded | Message:
+    """A commitment as it stands in its record."""
+    if given.extra or not given.signature or len(given.committed) > COMMON_KEYS:
+        return given.to_message()
+    signature = to_base64url(given.signature).encode()
+    fields = (given.device, given.type, given.committed, given.keyid, given.committer, given.bundle)
+    return _form_of(*fields, len(signature)).encoded(signature)
+
+
+@lru_cache(maxsize=1024)
+def _form_of(
+    device: str,
+    type_: str,
+    committed: tuple[str, ...],
+    keyid: str | None,
+    committer: str | None,
+    bundle: bool | None,
+    length: int,
+) -> Form:
+    common = Commitment("", device, type_, b"", committed, keyid, committer, bundle)
+    return Form(common.to_message(), "signature", length)
 
 
 def commitment_key(id: str, commitment: str) -> str:
