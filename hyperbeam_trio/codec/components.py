@@ -127,7 +127,7 @@ def keys_of_components(
     `inside` are the keys in the body, `present` all keys of the message. With `multipart` the
     `content-type` is the transport's.
     """
-    plain = [name.removeprefix("@") for name in names]
+    plain = [own_name(name) for name in names]
     # A key that looks like a percent form, and is none, is found under its own name.
     keys = ((name, name.removesuffix(_LINK)) for name in plain)
     by_name = {name: key for name, key in keys if name in present or key in present}
@@ -147,6 +147,11 @@ def _keys(
 
 
 # Components and bases.
+
+
+def own_name(name: str) -> str:
+    """A component's name without the `@` that any version puts before it."""
+    return name[1:] if name[:1] == "@" and name[1:] in DERIVED_2025 else name
 
 
 def component_names(message: Message, commitment: Commitment) -> list[str]:
@@ -252,6 +257,7 @@ def _may_2025(components: dict[str, bytes], parameters: Parameters) -> bytes:
     plain = dict(components)
     if "ao-body-key" in plain:
         plain["inline-body-key"] = plain.pop("ao-body-key")
-    listed = sorted(f"@{name}" if name in DERIVED_2025 else name for name in plain)
-    lines = [(name.removeprefix("@"), plain[name.removeprefix("@")]) for name in listed]
-    return base_of(lines, component_list(listed) + parameters_text(parameters, ("alg", "keyid")))
+    listed = sorted((f"@{name}" if name in DERIVED_2025 else name, name) for name in plain)
+    lines = [(name, plain[name]) for _, name in listed]
+    names = component_list(name for name, _ in listed)
+    return base_of(lines, names + parameters_text(parameters, ("alg", "keyid")))

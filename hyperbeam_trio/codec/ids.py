@@ -20,7 +20,7 @@ from hyperbeam_trio.crypto.encoding import (
     to_base64,
 )
 from hyperbeam_trio.crypto.keyid import CONSTANT_AO, hmac_sha256
-from hyperbeam_trio.crypto.signature_base import derived_name, quoted
+from hyperbeam_trio.crypto.signature_base import content_digest, derived_name, quoted
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Link, Message, Value, describe, is_private
 
@@ -37,8 +37,8 @@ __all__ = [
 
 _KEY: Final = CONSTANT_AO.encode()
 _OLD_KEY: Final = b"ao"
-# Keys that move a value to the body, and the table that a user can give: the long way round.
-_SPECIAL: Final = frozenset({"body", "data", "ao-body-key", "ao-types"})
+# A body and types that a user names himself: the long way round.
+_SPECIAL: Final = frozenset({"ao-body-key", "ao-types"})
 _DROPPED: Final = REGENERATED | {"commitments", "signature", "signature-input"}
 _SHORT: Final = 64
 
@@ -158,14 +158,22 @@ def _computed(value: Message | list[Value], link: LinkOf, key: bytes) -> str:
 def _lines(
     items: Mapping[str, Value], types: list[tuple[str, str]], link: LinkOf
 ) -> list[_Line] | None:
-    """The lines of the base in one pass, if all values lie in headers; `None` for others."""
+    """The lines of the base in one pass, if all but the body lies in headers; `None` for others."""
     lines: list[_Line] = []
+    inline = _inline(items)
     for key, value in items.items():
         if key in _SPECIAL:
             return None
         if key in _DROPPED or is_private(key):
             continue
-        if isinstance(value, bytes):
+        if key == inline:
+            if not isinstance(value, bytes):
+                return None
+            lines.append((*_named("content-digest"), content_digest(value).encode()))
+            if key == "body":
+                continue
+            key, text = "ao-body-key", b"data"
+        elif isinstance(value, bytes):
             text = value
         elif isinstance(value, Message | list):
             key, text = f"{key}+link", link(value).encode()
@@ -183,6 +191,17 @@ def _lines(
         types.sort()
         lines.append((*_named("ao-types"), write_types(types)))
     return lines
+
+
+def _inline(items: Mapping[str, Value]) -> str | None:
+    """The key of the value that is all of the body; a nested message is a link, and is not."""
+    if "body" in items:
+        body = items["body"]
+        if not isinstance(body, Message | list) and not (
+            isinstance(body, Link) and body.kind == "message"
+        ):
+            return "body"
+    return "data" if "data" in items else None
 
 
 def _linked_lines(message: Message, body: str, link: LinkOf) -> list[_Line]:

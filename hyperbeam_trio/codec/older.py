@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from hyperbeam_trio.codec.components import keys_of_components
+from hyperbeam_trio.codec.components import keys_of_components, own_name
 from hyperbeam_trio.codec.signature_fields import read_commitment
 from hyperbeam_trio.codec.structured import read_commitment_fields
 from hyperbeam_trio.codec.tabm import Tabm
@@ -76,7 +76,7 @@ def _text(fields: Tabm, name: str) -> str:
 def _commitment(
     label: str, signature: bytes, given: SignatureInput, level: Tabm, message: Message
 ) -> Commitment:
-    names = [name.removeprefix("@") for name in given.components]
+    names = [own_name(name) for name in given.components]
     inline = _inline(level)
     inside = [inline] if "content-digest" in names and inline in level else []
     committed = keys_of_components(names, inside, level, multipart=False)

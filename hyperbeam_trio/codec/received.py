@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
-from hyperbeam_trio.codec.components import keys_of_components
+from hyperbeam_trio.codec.components import keys_of_components, own_name
 from hyperbeam_trio.codec.multipart import LINE_BYTES
 from hyperbeam_trio.codec.signature_fields import read_commitment
 from hyperbeam_trio.codec.structured_fields import parameter, unescape_name
@@ -74,7 +74,7 @@ class Received:
         return ours or self.body is not None or "content-digest" not in given.components
 
     def _cover(self, given: SignatureInput, message: Message) -> _Cover:
-        names = tuple([name.removeprefix("@") for name in given.components])
+        names = tuple([own_name(name) for name in given.components])
         listed = frozenset(names)
         inside = self._digested(listed)
         transport = self._is_multipart and not self._is_own_type(given)

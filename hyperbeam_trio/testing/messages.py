@@ -20,7 +20,18 @@ RESERVED: Final = frozenset(
 """Keys that an encoding uses itself, so that a message can't have them as its own everywhere."""
 
 _USUAL: Final = ("body", "data", "path", "method", "device", "content-type", "target", "query")
-_ODD: Final = ("Mixed-Case", "a b", "k%41", "é", "x" * 32, "0x" + "Ab" * 20, "Q" * 43, "1", "a=b")
+_ODD: Final = (
+    "Mixed-Case",
+    "a b",
+    "k%41",
+    "é",
+    "x" * 32,
+    "0x" + "Ab" * 20,
+    "Q" * 43,
+    "1",
+    "a=b",
+    "@at",
+)
 
 KEYS: Final[st.SearchStrategy[str]] = st.one_of(
     st.text(string.ascii_lowercase + string.digits + "-_.", min_size=1, max_size=12),
