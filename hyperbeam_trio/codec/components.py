@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from hyperbeam_trio.codec.ids import fresh_id, june_link_id, link_id
@@ -34,6 +35,7 @@ DERIVED_2025: Final = DERIVED | {"status"}
 BODY_NAMES: Final = frozenset({"ao-body-key", "inline-body-key", "body-keys"})
 """Components that say where the body belongs; they are no keys."""
 
+_LONGEST_KEPT: Final = 2048
 _LINK: Final = "+link"
 _LISTED: Final = re.compile(rb'"@signature-params": \(([^\n]*?)\)(?:;[^\n]*)?\Z')
 _NAME: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"')
@@ -168,10 +170,18 @@ def component_names(message: Message, commitment: Commitment) -> list[str]:
 
 
 def _listed(base: bytes) -> list[str]:
-    match = _LISTED.search(base)
+    params = base[base.rfind(b'"@signature-params": (') :]
+    return list(_kept_list(params) if len(params) <= _LONGEST_KEPT else _read_list(params))
+
+
+def _read_list(params: bytes) -> tuple[str, ...]:
+    match = _LISTED.search(params)
     text = match[1].decode("utf-8", "replace") if match else ""
     names: list[str] = _NAME.findall(text)
-    return [re.sub(r"\\(.)", r"\1", name) for name in names] if "\\" in text else names
+    return tuple([re.sub(r"\\(.)", r"\1", name) for name in names] if "\\" in text else names)
+
+
+_kept_list = lru_cache(maxsize=256)(_read_list)
 
 
 def parameters_of(commitment: Commitment) -> Parameters:
@@ -195,6 +205,14 @@ def bases(message: Message, commitment: Commitment) -> Iterator[bytes]:
 
     None at all if the message lacks a committed key.
     """
+    # Keys beside those that are signed may change the types (`ao-types`) that are, or may not.
+    signed = Message.of({key: message[key] for key in commitment.committed if key in message})
+    yield from _bases(signed, commitment)
+    if len(signed) < len(message):
+        yield from _bases(message, commitment)
+
+
+def _bases(message: Message, commitment: Commitment) -> Iterator[bytes]:
     layout = _layout(message, commitment)
     if layout is None:
         return
@@ -218,10 +236,8 @@ def _older_bases(
 
 
 def _layout(message: Message, commitment: Commitment, link: LinkOf = link_id) -> Layout | None:
-    # Keys beside those that are signed would change the types (`ao-types`) that are.
-    signed = Message.of({key: message[key] for key in commitment.committed if key in message})
     try:
-        tabm = whole(signed, bundle=commitment.bundle is True, link=link)
+        tabm = whole(message, bundle=commitment.bundle is True, link=link)
         chosen = covered(tabm, commitment.committed)
         layout = None if chosen is None else lay_out(chosen)
     except BadRequest:

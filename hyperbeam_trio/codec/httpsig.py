@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from hyperbeam_trio.codec.as_signed import signed_headers
 from hyperbeam_trio.codec.base import Codec
 from hyperbeam_trio.codec.base import Encoded as Encoded
 from hyperbeam_trio.codec.components import with_child_commitments
-from hyperbeam_trio.codec.layout import lay_out
+from hyperbeam_trio.codec.layout import ID_LENGTHS, lay_out
 from hyperbeam_trio.codec.multipart import read_body
 from hyperbeam_trio.codec.older import with_wire_commitments
 from hyperbeam_trio.codec.received import Received
@@ -34,6 +35,8 @@ def encode(message: Message, *, bundle: bool, safe: bool = True) -> Encoded:
     """
     if bundle:
         message = with_child_commitments(message)
+    elif (ready := signed_headers(message)) is not None:
+        return Encoded(sorted([*ready.items(), *write_headers(message)]), None)
     # Its own commitments are headers; those of nested messages go where these go.
     layout = lay_out(to_tabm(message.uncommitted(), bundle=bundle), safe=safe)
     headers = list(layout.headers.items())
@@ -59,15 +62,11 @@ def decode(headers: Iterable[tuple[str, bytes]], body: bytes | None = None) -> M
 
 
 def _received(headers: Iterable[tuple[str, bytes]], body: bytes | None) -> Received:
-    literal: dict[str, bytes] = {}
-    for name, value in headers:
-        literal[name] = literal[name] + b", " + value if name in literal else value
+    literal = _joined(headers)
     named = {unescape_key(name): value for name, value in literal.items()}
     inline = _inline(named)
-    inside = _body_members(named, body, inline)
-    tabm: Tabm = {
-        key: value for key, value in named.items() if key not in _TRANSPORT and not is_private(key)
-    }
+    inside = {k: v for k, v in _body_members(named, body, inline).items() if _is_key(k)}
+    tabm: Tabm = {key: value for key, value in named.items() if _is_key(key)}
     if named.get("content-type", b"").startswith(b"multipart/"):
         del tabm["content-type"]
     ids = _ids(tabm.pop("ao-ids", None))
@@ -75,6 +74,22 @@ def _received(headers: Iterable[tuple[str, bytes]], body: bytes | None) -> Recei
     for key, member in inside.items():
         tabm[key] = member
     return Received(literal, named, body, inline, tuple(inside), tuple(ids), tabm)
+
+
+def _joined(headers: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    """Values by name; those of a name that comes again are joined by commas."""
+    first: dict[str, bytes] = {}
+    again: dict[str, list[bytes]] = {}
+    for name, value in headers:
+        if name in first:
+            again.setdefault(name, [first[name]]).append(value)
+        else:
+            first[name] = value
+    return {**first, **{name: b", ".join(values) for name, values in again.items()}}
+
+
+def _is_key(name: str) -> bool:
+    return name not in _TRANSPORT and not is_private(name)
 
 
 def _inline(named: dict[str, bytes]) -> str:
@@ -92,17 +107,18 @@ def _body_members(named: dict[str, bytes], body: bytes | None, inline: str) -> T
     if boundary is None or not named["content-type"].startswith(b"multipart/"):
         return {inline: body}
     members = read_body(body, boundary, inline)
-    return {unescape_key(key): value for key, value in members.items() if not is_private(key)}
+    return {unescape_key(key): value for key, value in members.items()}
 
 
 def _ids(text: bytes | Tabm | None) -> dict[str, bytes]:
     """The keys that June 2025 and May 2025 keep together in `ao-ids`."""
     if not isinstance(text, bytes):
         return {}
-    found: dict[str, bytes] = {}
-    for key, (value, _) in parse_dictionary(text, "ao-ids").items():
-        found[key] = value if isinstance(value, bytes) else str(value).encode()
-    return found
+    return {
+        key: value if isinstance(value, bytes) else str(value).encode()
+        for key, (value, _) in parse_dictionary(text, "ao-ids").items()
+        if len(key) in ID_LENGTHS and not is_private(key)
+    }
 
 
 class HttpsigCodec(Codec):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
@@ -25,6 +26,7 @@ from hyperbeam_trio.message import Message, Value, as_text, numbered
 
 _OWN: Final = frozenset({"alg", "keyid", "bundle"})
 _ORIGINAL_TAGS: Final = "original-tags"
+_COMMON_NAMES: Final = 64
 _SAFE_IN_TAGS: Final = "!\"#$&'()*+./;<=>?@[\\]^`{|}~ "
 
 
@@ -37,15 +39,29 @@ def write_headers(message: Message) -> list[tuple[str, bytes]]:
     inputs: dict[str, str] = {}
     for commitment in message.commitments.values():
         label = commitment_label(commitment.signature)
-        names = [_listed(name) for name in component_names(message, commitment)]
         signatures[label] = commitment.signature
-        inputs[label] = input_member(names, _parameters(commitment))
+        inputs[label] = _member(tuple(component_names(message, commitment)), commitment)
     if not signatures:
         return []
     return [
         ("signature", signature_header(signatures).encode()),
         ("signature-input", input_header(inputs).encode()),
     ]
+
+
+def _member(names: tuple[str, ...], given: Commitment) -> str:
+    if given.extra or len(names) > _COMMON_NAMES:
+        return input_member(map(_listed, names), _parameters(given))
+    return _kept_member(names, given.device, given.type, given.keyid, given.bundle)
+
+
+@lru_cache(maxsize=256)
+def _kept_member(
+    names: tuple[str, ...], device: str, type_: str, keyid: str | None, bundle: bool | None
+) -> str:
+    """Many messages are signed alike, by the same signer."""
+    given = Commitment("", device, type_, b"", (), keyid, bundle=bundle)
+    return input_member(map(_listed, names), _parameters(given))
 
 
 def _listed(name: str) -> str:

@@ -103,6 +103,11 @@ def test_many_headers_under_many_signatures():
     assert len(failing_commitments(message)) == len(message.commitments) == 64
 
 
+def test_a_header_that_comes_again_and_again():
+    message = decode([("a", b"b" * 40)] * MANY)
+    assert message == Message(a=b", ".join([b"b" * 40] * MANY))
+
+
 @pytest.mark.parametrize("count", [65, 5000])
 def test_too_many_signatures_are_refused(count):
     signatures = ", ".join(f"comm-{n}=:AAAA:" for n in range(count))

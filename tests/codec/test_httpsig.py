@@ -121,3 +121,11 @@ def test_what_changes_on_the_wire(case):
     assert verify_message(message, committers="all") == case["verifies"]
     assert verify_message(message, commitment_ids="all") == case["verifies_every_commitment"]
     assert message.signers == case["signers"]
+
+
+def test_parts_and_ids_never_pass_for_transport_headers_or_private_keys():
+    part = b'--b\r\ncontent-disposition: form-data;name="%b"\r\n\r\nx\r\n'
+    names = (b"signature", b"signature-input", b"private-y", b"ok")
+    body = b"".join(part % name for name in names) + b"--b--"
+    assert list(decode([("content-type", b'multipart/form-data; boundary="b"')], body)) == ["ok"]
+    assert not decode([("ao-ids", b'signature="x", private-y="y"')])

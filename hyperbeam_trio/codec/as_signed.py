@@ -1,0 +1,72 @@
+"""The headers of a message that is sent just as it was signed (spec/02 §3, §5).
+
+What a signature covers is a list of headers; where a message has nothing else, they are the
+headers to send, and nobody has to lay it out again.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.crypto.signature_base import plain_name
+from hyperbeam_trio.message import Message
+
+_PARAMS: Final = b'\n"@signature-params": '
+_LISTED: Final = re.compile(rb'"@signature-params": \(((?:"[a-z0-9@+._-]+" ?)+)\)')
+_NAME: Final = re.compile(rb'"([^"]+)"')
+# What is no plain header: control characters, and spaces or nothing at either end of a value.
+_ODD: Final = re.compile(rb'[\x00-\x09\x0b-\x1f\x7f]|": [ \n]|": \Z| \n| \Z')
+_IN_BODY: Final = frozenset({"content-digest", "content-type", "ao-body-key", "inline-body-key"})
+_LONGEST: Final = 2048
+
+
+def signed_headers(message: Message) -> dict[str, bytes] | None:
+    """The headers without the signatures; `None` if nobody signed just these, or in a body."""
+    for commitment in message.commitments.values():
+        base = _base_of(message, commitment)
+        if base is not None:
+            end = base.rfind(_PARAMS)
+            return _headers(base[:end], _names(base[end + 1 :])) if end > 0 else None
+    return None
+
+
+def _base_of(message: Message, commitment: Commitment) -> bytes | None:
+    """What a commitment of our own form signed, if that is the whole message."""
+    evidence = commitment.evidence
+    if evidence is None or evidence.base is None or commitment.bundle:
+        return None
+    if commitment.device != "httpsig@1.0" or ":" not in (commitment.keyid or ""):
+        return None
+    whole = evidence.values.keys() == message.keys() and evidence.covers(message)
+    return evidence.base if whole else None
+
+
+def _names(params: bytes) -> tuple[str, ...] | None:
+    return _kept_names(params) if len(params) <= _LONGEST else _read_names(params)
+
+
+def _read_names(params: bytes) -> tuple[str, ...] | None:
+    """The names of headers that a signature lists, if they are plain ones."""
+    found = _LISTED.match(params)
+    if found is None:
+        return None
+    names = tuple(plain_name(name.decode()) for name in _NAME.findall(found[1]))
+    return None if _IN_BODY.intersection(names) or "@" in "".join(names) else names
+
+
+_kept_names = lru_cache(maxsize=256)(_read_names)
+
+
+def _headers(lines: bytes, names: tuple[str, ...] | None) -> dict[str, bytes] | None:
+    if names is None or _ODD.search(lines):
+        return None
+    split = lines.split(b"\n")
+    if len(split) != len(names):
+        return None
+    # Each line is the name in quotes, a colon, a space, and the value.
+    headers = {name: line[len(name) + 4 :] for name, line in zip(names, split, strict=True)}
+    same = all(line[1 : len(n) + 1] == n.encode() for n, line in zip(names, split, strict=True))
+    return headers if same and len(headers) == len(names) else None
