@@ -54,7 +54,7 @@ class Library:
         """The library for a Lua call in a thread of Trio's."""
         own = (self.resolve, self.get, self.set, self.event, self.live_get, self.live_set)
         functions = {
-            name: partial(trio.from_thread.run, _entered, function)
+            name: partial(_back_to_trio, function)
             for name, function in zip(NAMES, own, strict=True)
         }
         return Host(functions, clock=clock, write=_print, check=trio.from_thread.check_cancelled)
@@ -167,6 +167,11 @@ def _path(key: Any) -> str:
     if text is None:
         raise BadRequest("A key of a message should be text or a whole number.")
     return text
+
+
+def _back_to_trio(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """In Lua's thread: what `function` gives in Trio's."""
+    return trio.from_thread.run(_entered, function, *arguments)
 
 
 async def _entered(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
