@@ -6,7 +6,7 @@ Lua runs in a thread; each of these functions goes back to Trio and waits there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -52,12 +52,15 @@ class Library:
 
     def host(self, clock: Callable[[], float]) -> Host:
         """The library for a Lua call in a thread of Trio's."""
-        own: Sequence[Callable[..., Awaitable[Any]]]
-        own = (self.resolve, self.get, self.set, self.event, self.live_get, self.live_set)
-        functions = {
-            name: partial(trio.from_thread.run, _entered, function)
-            for name, function in zip(NAMES, own, strict=True)
+        own: dict[str, Callable[..., Awaitable[Any]]] = {
+            "resolve": self.resolve,
+            "get": self.get,
+            "set": self.set,
+            "event": self.event,
+            "@get": self.live_get,
+            "@set": self.live_set,
         }
+        functions = {name: partial(_back_to_trio, function) for name, function in own.items()}
         return Host(functions, clock=clock, write=_print, check=trio.from_thread.check_cancelled)
 
     async def resolve(self, *arguments: Any) -> tuple[Any, ...]:
@@ -168,6 +171,11 @@ def _path(key: Any) -> str:
     if text is None:
         raise BadRequest("A key of a message should be text or a whole number.")
     return text
+
+
+def _back_to_trio(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """In Lua's thread: what `function` gives in Trio's."""
+    return trio.from_thread.run(_entered, function, *arguments)
 
 
 async def _entered(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
