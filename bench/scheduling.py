@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 
 import trio
 
@@ -88,11 +89,15 @@ def sign_rate(wallet: Wallet, threads: int, seconds: float) -> float:
 
 def make_requests(node: Load, count: int) -> Sequence[bytes]:
     """Requests that post messages to a new process, whose definition is scheduled."""
-    address = load_wallet(node.folder / "hyperbeam-key.json").address
-    return trio.run(_make_requests, node.port, address, count)
+    return make_process(node, count, node.folder / "hyperbeam-key.json")[1]
 
 
-async def _make_requests(port: int, address: str, count: int) -> Sequence[bytes]:
+def make_process(node: Load, count: int, wallet: Path) -> tuple[str, Sequence[bytes]]:
+    """A new process, scheduled on `node` under the address of `wallet`, and messages to it."""
+    return trio.run(_make_process, node.port, load_wallet(wallet).address, count)
+
+
+async def _make_process(port: int, address: str, count: int) -> tuple[str, Sequence[bytes]]:
     user = Ed25519Wallet.generate()
     limiter = trio.CapacityLimiter(1)
     definition = await commit_signed(
@@ -115,7 +120,7 @@ async def _make_requests(port: int, address: str, count: int) -> Sequence[bytes]
     for number in range(count):
         message = Message(type="Message", target=process, action="Ping", data=f"message {number}")
         made.append(_request(await commit_signed(message, user, limiter=limiter)))
-    return made
+    return process, made
 
 
 def _request(message: Message) -> bytes:
