@@ -159,6 +159,13 @@ class GuestLimit(GuestError):
     status = 503
 
 
+class GuestTimeout(GuestLimit):
+    """A limit that a guest reaches here and now, such as wall-clock time; elsewhere it may not.
+
+    It says nothing about the guest's program, so it is nobody's result (spec/06 §7.5).
+    """
+
+
 # The node's fault.
 
 

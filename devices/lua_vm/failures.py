@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hyperbeam_trio.errors import BadRequest, GuestError, GuestLimit, HyperbeamError
+from hyperbeam_trio.errors import (
+    BadRequest,
+    GuestError,
+    GuestLimit,
+    GuestTimeout,
+    HyperbeamError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +66,14 @@ class SnapshotMismatch(HyperbeamError):
     """A snapshot of another version of Lua, of the binding or of this engine: replay instead."""
 
 
+OF_THE_MACHINE = frozenset({"seconds", "journal"})
+"""Limits that the same call reaches on one node and not on another."""
+
+
 def limit_reached(limit: str) -> GuestLimit:
     """The error of a guest that used up `limit`: instructions, memory, seconds, items, journal."""
-    return GuestLimit(f"The Lua guest used up its limit: {limit}.", details={"limit": limit})
+    kind = GuestTimeout if limit in OF_THE_MACHINE else GuestLimit
+    return kind(f"The Lua guest used up its limit: {limit}.", details={"limit": limit})
 
 
 LONGEST_TEXT = 2000

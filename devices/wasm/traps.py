@@ -9,7 +9,7 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from hyperbeam_trio.devices.wasm import raw
-from hyperbeam_trio.errors import GuestError, GuestLimit, GuestTrap
+from hyperbeam_trio.errors import GuestError, GuestLimit, GuestTimeout, GuestTrap
 
 CAUSE = "Caused by:\n"
 CAUSE_NUMBER = re.compile(r"^\s*[0-9]+: ")
@@ -34,7 +34,8 @@ class UncaughtException(GuestTrap):
 
 def limit_error(limit: str) -> GuestLimit:
     """The error for a guest that used up its `time`, `fuel` or `memory`."""
-    return GuestLimit(f"Guest exceeded its {limit} limit.", details={"limit": limit})
+    kind = GuestTimeout if limit == "time" else GuestLimit
+    return kind(f"Guest exceeded its {limit} limit.", details={"limit": limit})
 
 
 def take_trap(address: int, store: wasmtime.Store) -> GuestError:

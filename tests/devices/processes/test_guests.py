@@ -6,6 +6,7 @@ import pytest
 import wasmtime
 
 from hyperbeam_trio.codec.ids import unsigned_id
+from hyperbeam_trio.errors import GuestTimeout
 from hyperbeam_trio.message import Atom, Message
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.processes.conftest import Running, spawn
@@ -18,6 +19,8 @@ COUNTER = """
     (i32.load (i32.const 0)))
   (func (export "spoil") (i32.store (i32.const 0) (i32.const 999)) unreachable)
   (func (export "forever") (i32.store (i32.const 0) (i32.const 7)) (loop (br 0)))
+  (func (export "count") (param i32)
+    (loop (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br_if 0 (local.get 0))))
   (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))
 """
 
@@ -64,7 +67,7 @@ async def test_a_guest_goes_on_from_its_snapshot_in_another_node(tmp_path):
         assert unsigned_id(await replayed.state(4)) == unsigned_id(resumed)
 
 
-@pytest.mark.parametrize("function", ["spoil", "forever", "nowhere"])
+@pytest.mark.parametrize("function", ["spoil", "nowhere"])
 async def test_a_guest_that_fails_ends_its_own_slot(node, function):
     counter = await _counter(node)
     await _add(counter, 5)
@@ -73,6 +76,34 @@ async def test_a_guest_that_fails_ends_its_own_slot(node, function):
     assert await counter.result(after, "output") == [11]
     assert await counter.result(failed, "type") == Atom("error")
     assert (await counter.state(failed))["at-slot"] == failed
+
+
+async def test_fuel_ends_the_slot_of_a_guest_that_loops():
+    async with running_node(wasm_fuel_limit=1_000_000) as node:
+        counter = await _counter(node)
+        await _add(counter, 5)
+        failed = await counter.send(function="forever", parameters=[])
+        after = await _add(counter, 6)
+        assert await counter.result(after, "output") == [11]
+        assert await counter.result(failed, "type") == Atom("error")
+        assert await counter.result(failed, "limit") == b"fuel"
+        assert b"fuel limit" in await counter.result(failed, "error")
+
+
+async def test_what_the_clock_ended_is_no_outcome():
+    async with running_node(wasm_time_limit=0.01) as node:
+        counter = await _counter(node)
+        await _add(counter, 5)
+        slow = await counter.send(function="count", parameters=[2**30])
+        with pytest.raises(GuestTimeout) as caught:
+            await counter.state(slow)
+        assert caught.value.status == 503
+        assert caught.value.details["limit"] == "time"
+        assert caught.value.details["attempted-slot"] == slow
+        assert (await counter.ask("latest"))["at-slot"] == slow - 1
+        node.reconfigure({"wasm-time-limit": 300})
+        assert await counter.result(await _add(counter, 6), "output") == [11]
+        assert await counter.result(slow, "type") == Atom("ok")
 
 
 async def test_parameters_that_make_no_sense_end_their_own_slot(node):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 import wasmtime
 
+from hyperbeam_trio.errors import GuestTimeout
 from hyperbeam_trio.message import Message
+from hyperbeam_trio.testing.node import running_node
 from tests.devices.processes.conftest import signed, spawn
 from tests.devices.test_json_iface import PROGRAM, STACK
 
 COUNTER = """
 count = 0
 function compute(base, req)
+  if req.body.data == 'loop' then while true do end end
   if req.body.data == 'fail' then count = 99; error('on demand') end
   count = count + 1
   base.results = {data = tostring(count), at = os.time()}
@@ -56,3 +60,20 @@ async def test_a_legacy_program_and_a_dry_run_that_leaves_no_trace(node):
     assert await process.result(await process.send(data="y"), "data") == b"3"
     sent = await process.result(2, "outbox")
     assert sent["1"]["from-process"] == process.id.encode()
+
+
+async def test_a_loop_in_lua_ends_its_own_slot_by_its_instructions():
+    async with running_node(lua_instruction_limit=1_000_000) as node:
+        process = await _counter(node)
+        looped = await process.send(data="loop")
+        assert await process.result(looped, "limit") == b"instructions"
+        assert await process.result(await process.send(data="go"), "data") == b"2"
+
+
+async def test_a_loop_in_lua_that_the_clock_ended_has_no_outcome():
+    async with running_node(lua_time_limit=0.02) as node:
+        process = await _counter(node)
+        looped = await process.send(data="loop")
+        with pytest.raises(GuestTimeout):
+            await process.state(looped)
+        assert (await process.ask("latest"))["at-slot"] == looped - 1
