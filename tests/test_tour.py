@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,8 +16,10 @@ import httpx
 import pytest
 
 from hyperbeam_trio.crypto.key_file import generate_wallet, save_wallet
+from tests.devices.test_json_iface import PROGRAM
 
-MODULE = Path(__file__).parents[1] / "examples" / "factorial.wat"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MODULE = EXAMPLES / "factorial.wat"
 
 
 def _command(*arguments: str) -> list[str]:
@@ -67,9 +70,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _upload(folder: Path, url: str) -> str:
+def _run(folder: Path, *arguments: str) -> str:
+    """What a command prints."""
     done = subprocess.run(
-        _command("put", str(MODULE), "--node", url),
+        _command(*arguments),
         cwd=folder,
         env=_environment(),
         capture_output=True,
@@ -77,6 +81,10 @@ def _upload(folder: Path, url: str) -> str:
         check=True,
     )
     return done.stdout.strip()
+
+
+def _upload(folder: Path, url: str) -> str:
+    return _run(folder, "put", str(MODULE), "--node", url)
 
 
 def _question(image: str) -> str:
@@ -103,20 +111,35 @@ def test_the_command_line_gets_the_same_from_a_node_and_from_its_store(folder: P
     config.write_text('store = ["lmdb:./data"]\n')
     with started(folder, config) as node:
         image = _upload(folder, node.url)
-        assert _get(folder, _question(image), "--node", node.url) == "3628800"
-    assert _get(folder, _question(image), "--store", "lmdb:./data") == "3628800"
+        assert _run(folder, "get", _question(image), "--node", node.url) == "3628800"
+    assert _run(folder, "get", _question(image), "--store", "lmdb:./data") == "3628800"
 
 
-def _get(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        _command("get", *arguments),
-        cwd=folder,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
+def test_a_process_counts_and_goes_on_after_a_kill(folder: Path) -> None:
+    config = folder / "node.toml"
+    config.write_text('store = ["lmdb:./data"]\nlog-level = "warning"\n')
+    with started(folder, config) as node:
+        process = _run(folder, "spawn", str(EXAMPLES / "counter.lua"), "--node", node.url)
+        sent = _run(folder, "send", process, "amount=5", "--node", node.url)
+        assert "output: The count is 5.\n" in sent
+        node.kill()
+    with started(folder, config) as node:
+        sent = _run(folder, "send", process, "--node", node.url)
+        assert "output: The count is 6.\n" in sent
+        assert sent.endswith("slot: 2")
+        now = httpx.get(f"{node.url}/{process}~process@1.0/now/count")
+        assert now.text == "6"
+
+
+def test_a_module_with_the_calling_convention_of_aos_is_spawned_as_it_is(folder: Path) -> None:
+    (folder / "program.wat").write_text(PROGRAM)
+    config = folder / "node.toml"
+    config.write_text('store = ["memory:"]\nlog-level = "warning"\n')
+    with started(folder, config) as node:
+        process = _run(folder, "spawn", "program.wat", "name=Counter", "--node", node.url)
+        sent = _run(folder, "send", process, "--data", "x", "--json", "--node", node.url)
+        assert json.loads(sent)["data"] == "2"
+        assert httpx.get(f"{node.url}/{process}/name").text == "Counter"
 
 
 def test_sigterm_drains_and_ends_well(folder: Path) -> None:

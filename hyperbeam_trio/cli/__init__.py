@@ -14,6 +14,8 @@ _COMMANDS = {
     "start": "Start a node.",
     "get": "Resolve a HyperPATH, on a node or on a store.",
     "put": "Upload a file to a node or write it to a store, and print its id.",
+    "spawn": "Start a process whose program is a file, and print its id.",
+    "send": "Send a message to a process, and print what came of it.",
     "devices": "List the devices that are installed.",
     "options": "List the options of a node, with their defaults.",
     "wallet": "Make or look at a key file.",

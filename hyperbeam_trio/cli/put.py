@@ -7,13 +7,12 @@ from pathlib import Path
 import click
 import trio
 
-from hyperbeam_trio.cli.get import DEFAULT_NODE
-from hyperbeam_trio.codec.commit import commit_signed
-from hyperbeam_trio.codec.httpsig import encode
+from hyperbeam_trio.cli.asking import DEFAULT_NODE, post, sign
 from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.crypto.key_file import load_wallet
-from hyperbeam_trio.errors import BadRequest, HyperbeamError, RemoteError
+from hyperbeam_trio.crypto.wallet import Wallet
+from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Message
 
 
@@ -33,16 +32,17 @@ def command(
     """
     if node is not None and store:
         raise click.UsageError("--node and --store exclude each other.")
-    message = Message(body=_content(file))
+    message = Message(body=content_of(file))
     if content_type is not None:
         message = message.set({"content-type": content_type})
     if store:
         click.echo(trio.run(_write, message, list(store)))
     else:
-        click.echo(trio.run(_upload, message, node or DEFAULT_NODE, wallet))
+        click.echo(trio.run(upload, message, node or DEFAULT_NODE, load_wallet(wallet)))
 
 
-def _content(file: Path) -> bytes:
+def content_of(file: Path) -> bytes:
+    """What a file holds; WebAssembly text as the module that it is."""
     data = file.read_bytes()
     if file.suffix != ".wat":
         return data
@@ -65,22 +65,8 @@ async def _write(message: Message, store: list[str]) -> str:
         await opened.close()
 
 
-async def _upload(message: Message, node: str, wallet_file: str) -> str:
-    import httpx
-
-    wallet = load_wallet(wallet_file)
+async def upload(message: Message, node: str, wallet: Wallet) -> str:
+    """Write the message into the cache of a node; its id."""
     request = Message({"path": "/~cache@1.0/write", "method": "POST", "body": message})
-    signed = await commit_signed(request, wallet, limiter=trio.CapacityLimiter(1), bundle=True)
-    encoded = encode(signed, bundle=True)
-    headers = [(name, value) for name, value in encoded.headers]
-    url = node.rstrip("/") + "/~cache@1.0/write"
-    try:
-        async with httpx.AsyncClient(timeout=120) as client:
-            answer = await client.post(
-                url, headers=[(n.encode(), v) for n, v in headers], content=encoded.body or b""
-            )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise RemoteError(f"{node} did not answer: {error}") from None
-    if answer.status_code >= 400:
-        raise HyperbeamError(f"{node} refused: {answer.status_code} {answer.text.strip()}")
+    await post(node, "/~cache@1.0/write", await sign(request, wallet))
     return unsigned_id(message)

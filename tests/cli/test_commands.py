@@ -43,7 +43,7 @@ def test_version(run):
 
 def test_help_lists_every_command(run):
     _, out, _ = run("--help")
-    for name in ("start", "get", "put", "devices", "options", "wallet", "verify"):
+    for name in ("start", "get", "put", "spawn", "send", "devices", "options", "wallet", "verify"):
         assert f"  {name}" in out
 
 
@@ -75,6 +75,8 @@ def test_options_are_listed_with_their_defaults(run):
         (["verify", "nothing"], "no file, no URL and no id"),
         (["verify", "A" * 43, "--store", "memory:"], "No message of id"),
         (["wallet", "show", "missing.json"], "missing.json"),
+        (["send", "no-id"], "is no id of a process"),
+        (["send", "A" * 43, "amount"], "'amount' is no key of a message; expected KEY=VALUE"),
     ],
 )
 def test_a_mistake_is_one_line_without_a_traceback(run, arguments, complaint):
