@@ -39,15 +39,22 @@ class Load:
 
     @classmethod
     @contextlib.contextmanager
-    def of_node(cls, *options: str, identity: str = "ed25519") -> Iterator[Load]:
-        """A node on an LMDB store in a temporary folder, started as a user would."""
-        with tempfile.TemporaryDirectory() as folder:
-            save_wallet(generate_wallet(identity), Path(folder) / "hyperbeam-key.json")
+    def of_node(
+        cls, *options: str, identity: str = "ed25519", home: Path | None = None
+    ) -> Iterator[Load]:
+        """A node on an LMDB store in a temporary folder, started as a user would.
+
+        In the folder `home`, if that is given, as the node before it in that folder left it.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = home or Path(temporary)
+            if not (folder / "hyperbeam-key.json").exists():
+                save_wallet(generate_wallet(identity), folder / "hyperbeam-key.json")
             command = [sys.executable, "-m", "hyperbeam_trio", "start", "--port", "0"]
             command += ["--option", "log-level=warning"]
             for option in options:
                 command += ["--option", option]
-            with _running(command, Path(folder)) as load:
+            with _running(command, folder) as load:
                 yield load
 
     @classmethod
