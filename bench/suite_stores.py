@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import trio
 
-from bench import stores
+from bench import shared_slots, stores
 from bench.timing import Result, rate_async
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.copying import copy
@@ -18,16 +18,22 @@ from hyperbeam_trio.cache.verify import verify
 from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.store import Store, open_store
+from tests.interop.seaweed import find_weed
 
 AT_ONCE = 500
 
 
 def run(quick: bool) -> list[Result]:
-    """`stores.verify`, `.copy` with `_memory`, `.lmdb_get`, and all of `bench.stores`."""
+    """`stores.verify`, `.copy` with `_memory`, `.lmdb_get`, and all of `bench.stores`.
+
+    Where SeaweedFS is installed also `stores.shared_slots` and `stores.shared_slot_faults`.
+    """
     # The large stores first: what the others leave behind would count as their memory.
-    return trio.run(_large, 100_000 if quick else 1_000_000, quick) + trio.run(
-        stores.results, quick
-    )
+    found = trio.run(_large, 100_000 if quick else 1_000_000, quick)
+    found += trio.run(stores.results, quick)
+    if find_weed():
+        found += shared_slots.measure(1000 if quick else 10_000)
+    return found
 
 
 async def _large(count: int, quick: bool) -> list[Result]:

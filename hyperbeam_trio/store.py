@@ -48,6 +48,9 @@ class Store(ABC):
     durable: bool = True
     """Whether an acknowledged change survives the process; only a memory store says no."""
     writable: bool = True
+    shared: bool = False
+    """Whether several nodes may meet in it and each key takes a round trip: then they take turns
+    at what they would else do twice."""
     opens_read_only: bool = False
     """Whether it takes the option `read-only`: then opening it creates and changes nothing."""
 

@@ -56,6 +56,7 @@ class S3Store(Store):
     """A prefix of a bucket. See `Store` for the methods, and above for what differs."""
 
     scope: Scope = "remote"
+    shared = True
 
     def __init__(self, bucket: Bucket, place: str, connections: int) -> None:
         self._bucket = bucket

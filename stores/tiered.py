@@ -51,6 +51,7 @@ class TieredStore(Store):
         self._back = self._write_backs()
         self.writable = bool(self._through)
         self.durable = self._queue is not None
+        self.shared = self._authority.store.shared
         self.faults: dict[str, int] = {}
         self._in_flight = InFlight("tiered")
 

@@ -14,6 +14,8 @@ from typing import Final
 import trio
 
 from hyperbeam_trio.cache import Cache
+from hyperbeam_trio.cache.flights import fetch_each
+from hyperbeam_trio.devices.scheduling.turns import Turns
 from hyperbeam_trio.errors import CorruptData
 from hyperbeam_trio.message import Link, Message
 
@@ -23,6 +25,8 @@ LOOKS_IN_A_ROW: Final = 64
 """Slots looked up before other tasks get their turn."""
 READS_IN_A_ROW: Final = 8
 """Assignments read before other tasks get their turn."""
+AT_ONCE: Final = 32
+"""Messages written at once where the store has to wait for each."""
 
 
 class Slots:
@@ -32,6 +36,8 @@ class Slots:
         self.process = process
         self._cache = cache
         self._prefix = f"{_COPIES if copies else _OWN}/{process}/"
+        # Copies are written by whoever reads them, and all write the same.
+        self._turns = Turns(cache.store, process) if cache.store.shared and not copies else None
 
     def name(self, slot: int) -> str:
         """The name of a slot's assignment."""
@@ -44,6 +50,9 @@ class Slots:
     async def newest(self, known: int = -1) -> int:
         """The newest slot, -1 without any; `known` is one that is there for sure."""
         low, step = known, 1
+        if self._turns is not None and await self._exists(low + 1):
+            self._turns.met_others()
+            low = await self._hinted(self._turns, low + 1)
         while await self._exists(low + step):
             low, step = low + step, 2 * step
         high = low + step
@@ -54,6 +63,11 @@ class Slots:
             else:
                 high = middle
         return low
+
+    async def _hinted(self, turns: Turns, known: int) -> int:
+        """A slot that is there for sure, and often the newest: who wrote it last has told it."""
+        hint = await turns.newest()
+        return hint if hint > known and await self._exists(hint) else known
 
     async def _exists(self, slot: int) -> bool:
         return await self.id_of(slot) is not None
@@ -109,6 +123,26 @@ class Slots:
 
         The first that is taken already ends it: who took it has the slots behind it as well.
         """
+        if self._turns is None:
+            return await self._claim(first, assignments)
+        # What does not depend on the slots is written while others have their turn.
+        bodies = [body for one in assignments if isinstance(body := one.get("body"), Message)]
+        await fetch_each(self._cache.write, bodies, AT_ONCE)
+        await self._turns.take()
+        if await self._exists(first):
+            # Ours all the same: the next claim goes on behind what others have written.
+            return 0
+        newest = first - 1
+        try:
+            # One by one, but all at once; what is left to claim are the names.
+            await fetch_each(self._cache.write, assignments, AT_ONCE)
+            newest += (count := await self._claim(first, assignments))
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._turns.leave(newest)
+        return count
+
+    async def _claim(self, first: int, assignments: Sequence[Message]) -> int:
         named = {self.name(slot): one for slot, one in enumerate(assignments, first)}
         return await self._cache.claim(named)
 
