@@ -20,6 +20,7 @@ _COMMANDS = {
     "options": "List the options of a node, with their defaults.",
     "wallet": "Make or look at a key file.",
     "verify": "Check the commitments of a file, a URL or a stored message.",
+    "audit": "Replay a process and compare its states with those that are stored.",
     "store": "Look at stores, prove them intact, move them and tidy them.",
 }
 

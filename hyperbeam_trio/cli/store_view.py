@@ -22,7 +22,15 @@ from hyperbeam_trio.store import Store, StoreSpec, open_stores, store_class
 @asynccontextmanager
 async def opened(uri: str, *, to_write: bool = False) -> AsyncIterator[Store]:
     """The store of a URI; nothing is created or changed by opening it, unless `to_write`."""
-    specs = NodeConfig(store=[uri]).stores()
+    async with opened_specs(NodeConfig(store=[uri]).stores(), to_write=to_write) as store:
+        yield store
+
+
+@asynccontextmanager
+async def opened_specs(
+    specs: Sequence[StoreSpec], *, to_write: bool = False
+) -> AsyncIterator[Store]:
+    """The same for a row of stores, nearest first."""
     store = await open_stores(specs if to_write else list(map(_read_only, specs)))
     try:
         async with trio.open_nursery() as nursery:
