@@ -66,7 +66,7 @@ class Node:
         devices: Mapping[str, type[Device]] | None = None,
     ) -> None:
         self.store = store
-        self.cache = Cache(store)
+        self.cache = Cache(store, join_bytes=config.join_bytes, alone=config.processes == 1)
         self.wallet = wallet
         self.names = names
         self.timestamps = timestamps

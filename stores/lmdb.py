@@ -35,6 +35,8 @@ FIRST_KEY = b"\x01"
 """No key of the contract begins with a NUL; our mark of the format does."""
 VERIFY_ONCE_BYTES = 4096
 """Views of larger values are checked once per version and process."""
+THREAD_BYTES = 1 << 20
+"""More than this is given its checksums in a thread."""
 
 
 class LmdbStore(Store):
@@ -48,6 +50,7 @@ class LmdbStore(Store):
         self._closed = False
         self._place = environment.place
         self._verified = Verified()
+        self._sealing = trio.CapacityLimiter(2)
         self.writable = not environment.options.read_only
 
     @classmethod
@@ -90,7 +93,11 @@ class LmdbStore(Store):
                 await self._recover(error)
 
     async def put(self, items: Mapping[str, bytes]) -> None:
-        await self._submit("put", [self._sealed(key, value) for key, value in items.items()])
+        if sum(map(len, items.values())) < THREAD_BYTES:
+            sealed = self._all_sealed(items)
+        else:
+            sealed = await trio.to_thread.run_sync(self._all_sealed, items, limiter=self._sealing)
+        await self._submit("put", sealed)
 
     async def create(self, key: str, value: bytes) -> bool:
         write = await self._submit("create", [self._sealed(key, value)])
@@ -126,6 +133,9 @@ class LmdbStore(Store):
 
     def describe(self) -> str:
         return f"lmdb {self._place}"
+
+    def _all_sealed(self, items: Mapping[str, bytes]) -> Pairs:
+        return [self._sealed(key, value) for key, value in items.items()]
 
     def _sealed(self, key: str, value: bytes) -> tuple[bytes, bytes]:
         check_value(key, value)

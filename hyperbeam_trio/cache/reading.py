@@ -61,7 +61,7 @@ class Reader:
         self._aliases: Memo[str, Alias] = Memo(ALIASES)
         self._bare: Memo[str, bool] = Memo(ALIASES)
         self._commits = 0
-        self._hashing = trio.CapacityLimiter(2)
+        self.hashing = trio.CapacityLimiter(2)
 
     async def read(self, id: str, *, commitments: Wanted = "asked") -> Loaded | None:
         """The message, list or binary of an id; `None` when it is not stored.
@@ -286,7 +286,7 @@ class Reader:
                 raise NecessaryMessageNotFound(link.id)
             yield whole
             return
-        checker = Checker(link.id, self._hashing)
+        checker = Checker(link.id, self.hashing)
         for part in parts:
             piece = await self._whole_blob(part.id)
             if piece is None:
@@ -320,7 +320,7 @@ class Reader:
     async def _hash(self, data: bytes) -> str:
         if len(data) <= HASH_INLINE_BYTES:
             return hash_id(data)
-        return await trio.to_thread.run_sync(hash_id, data, limiter=self._hashing)
+        return await trio.to_thread.run_sync(hash_id, data, limiter=self.hashing)
 
 
 async def _decode_in_turns(key: str, data: bytes) -> dict[str, Value] | list[Value]:

@@ -28,7 +28,7 @@ class Cache(Writer):
 
     All methods may be called from many tasks at once. `clock` gives the present time in seconds
     since 1970; binaries over `blob_bytes` become blobs of their own, and those in parts are joined
-    in memory up to `join_bytes`.
+    in memory up to `join_bytes`. `alone`: no other process writes to the store.
     """
 
     def __init__(
@@ -37,9 +37,10 @@ class Cache(Writer):
         *,
         blob_bytes: int = BLOB_BYTES,
         join_bytes: int = JOIN_BYTES,
+        alone: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(store, blob_bytes=blob_bytes, join_bytes=join_bytes)
+        super().__init__(store, blob_bytes=blob_bytes, join_bytes=join_bytes, alone=alone)
         self._clock = clock
 
     async def write_result(self, key: str, value: Value, *, inputs: Sequence[Value] = ()) -> None:

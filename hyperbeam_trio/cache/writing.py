@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import Final, TypeVar
 
 import trio
 
+from hyperbeam_trio.cache.drafts import Draft, Drafts
+from hyperbeam_trio.cache.intake import Intake, Piece
 from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, NAME, escape
 from hyperbeam_trio.cache.loading import Loader
 from hyperbeam_trio.cache.memo import Memo
-from hyperbeam_trio.cache.parts import JOIN_BYTES, Cutter, batches
+from hyperbeam_trio.cache.parts import JOIN_BYTES, parts_record
 from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, Unread, too_deep
 from hyperbeam_trio.codec.ids import signed_id
-from hyperbeam_trio.errors import NecessaryMessageNotFound, StoreError
+from hyperbeam_trio.crypto.encoding import human_id
+from hyperbeam_trio.errors import CorruptData, NecessaryMessageNotFound, StoreError
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
 
@@ -32,14 +36,21 @@ class Writer(Loader):
     """
 
     def __init__(
-        self, store: Store, *, blob_bytes: int = BLOB_BYTES, join_bytes: int = JOIN_BYTES
+        self,
+        store: Store,
+        *,
+        blob_bytes: int = BLOB_BYTES,
+        join_bytes: int = JOIN_BYTES,
+        alone: bool = True,
     ) -> None:
         super().__init__(store, join_bytes=join_bytes)
         self._blob_bytes = blob_bytes
+        self._alone = alone and store.scope == "local"
+        self.drafts = Drafts()
         self._known: Memo[str, bool] = Memo(KNOWN)
         self.pause = Pause()
         self.watch: Callable[[Staging], None] | None = None
-        self._sweeps = 0
+        self.sweeps = 0
 
     async def write(self, value: Value, *, names: Sequence[str] = ()) -> str:
         """Store a message, list or binary with all that is nested in it; its (unsigned) id.
@@ -84,47 +95,92 @@ class Writer(Loader):
         finally:
             self.pause.leave()
 
-    async def write_pieces(self, pieces: AsyncIterable[bytes | memoryview]) -> Link:
+    async def write_pieces(
+        self,
+        pieces: AsyncIterable[Piece],
+        *,
+        watch: Callable[[memoryview], object] | None = None,
+        confirm: Callable[[], None] | None = None,
+    ) -> Link:
         """Store a binary that comes in pieces, in constant memory; the link to it.
 
-        Pieces are asked for while those before them are stored. On return all is durable; what was
-        stored of a binary whose pieces raise is left to the collector. Raises `StoreError` when
-        that took parts before all were there.
+        Pieces are asked for while those before them are stored. `watch` gets all of them too, in a
+        thread; then `confirm` may refuse by an exception. On return all is durable. Of a binary
+        that was refused, or whose pieces raise, nothing remains, as `intake` says. Raises
+        `StoreError` when garbage was collected meanwhile.
         """
-        cutter, sweeps = Cutter(), self._sweeps
-        async with aclosing(batches(aiter(pieces))) as source:
-            batch = await anext(source, b"")
-            while batch:
-                batch = await self._put_batch(cutter, batch, source)
-        await self._put_parts(cutter, sweeps)
-        return Link(cutter.id, "binary", cutter.size)
+        whole = sha256()
+        sinks = (whole.update,) if watch is None else (whole.update, watch)
+        async with self.intake() as intake:
+            async for piece in pieces:
+                await intake.add(piece, sinks)
+            await intake.finish()
+            if confirm is not None:
+                confirm()
+            id = human_id(whole.digest())
+            await intake.keep(parts_record(id, intake.links))
+        return Link(id, "binary", intake.size)
 
-    async def _put_batch(self, cutter: Cutter, batch: bytes, source: AsyncIterator[bytes]) -> bytes:
-        """Store a batch, and meanwhile get the next."""
+    @asynccontextmanager
+    async def intake(self) -> AsyncIterator[Deposit]:
+        """Takes bytes in and stores them in parts, in constant memory; see `Deposit`.
 
-        async def put() -> None:
-            entries = await trio.to_thread.run_sync(cutter.cut, batch, limiter=self._hashing)
-            await self._write(lambda staging: staging.entries.update(entries))
-
+        Unless it is told to keep them, what was stored is taken back when this closes, but for what
+        somebody else has stored as well. In a store that others write to at the same time it can't
+        be taken back, and is left to the collector.
+        """
+        deposit = Deposit(self)
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(put)
-                return await anext(source, b"")
+            async with deposit.working():
+                yield deposit
         except ExceptionGroup as group:
             first = group.exceptions[0]
             raise first from first.__cause__
+        finally:
+            await self._take_back(deposit.draft)
 
-    async def _put_parts(self, cutter: Cutter, sweeps: int) -> None:
-        """Store the list of parts; an empty binary has no parts, but is stored too."""
-        record = cutter.record() if cutter.size else {DATA + cutter.id: b""}
+    async def _take_back(self, draft: Draft) -> None:
+        if not draft.keys:
+            return
+        with trio.CancelScope(shield=True):
+            async with self.pause.hold():
+                doomed = draft.give_up()
+                if doomed:
+                    await self.store.delete(doomed)
+
+    async def put_draft(self, draft: Draft, entries: Mapping[str, bytes]) -> None:
+        """Write parts that nothing refers to yet, and note which of them are new."""
         await self.pause.enter()
         try:
-            if sweeps != self._sweeps:
-                for part in cutter.links:
-                    if await self.store.view(DATA + part.id, len) is None:
+            staging = self._staging()
+            staging.entries.update(entries)
+            await self._prepare(staging)
+            if self._alone:
+                for key in entries:
+                    if key in self.drafts or not await self._has_entry(key):
+                        draft.add(key)
+            await self.store.put(entries)
+        finally:
+            self.pause.leave()
+
+    async def _has_entry(self, key: str) -> bool:
+        try:
+            return await self.store.view(key, len) is not None
+        except CorruptData:
+            return True
+
+    async def keep_draft(
+        self, records: Mapping[str, bytes], parts: Sequence[Link], sweeps: int
+    ) -> None:
+        """Write what refers to parts, if no sweep since has taken one of them."""
+        await self.pause.enter()
+        try:
+            if sweeps != self.sweeps:
+                for part in parts:
+                    if not await self._has_entry(DATA + part.id):
                         raise StoreError("Garbage was collected meanwhile: store it again.")
             staging = self._staging()
-            staging.entries.update(record)
+            staging.entries.update(records)
             await self._put(staging)
         finally:
             self.pause.leave()
@@ -140,7 +196,7 @@ class Writer(Loader):
 
     def forget(self) -> None:
         """Take nothing for stored any more: keys are going to be deleted behind our back."""
-        self._sweeps += 1
+        self.sweeps += 1
         self._known.clear()
         self._aliases.clear()
 
@@ -205,10 +261,32 @@ class Writer(Loader):
             self.watch(staging)
 
     def _note_known(self, staging: Staging) -> None:
+        if self.drafts:
+            self.drafts.adopt(staging.entries)
         for key in staging.entries:
             self._known.set(key, True)
             if key.startswith(COMMITMENTS):
                 self._note_commitment(key.split("/")[1])
+
+
+class Deposit(Intake):
+    """An intake into the store of a cache: `finish` it, then `keep` what it has brought."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(self._put_parts, writer.hashing)
+        self.draft = Draft(writer.drafts)
+        self._writer = writer
+        self._sweeps = writer.sweeps
+
+    async def _put_parts(self, entries: Mapping[str, bytes]) -> None:
+        await self._writer.put_draft(self.draft, entries)
+
+    async def keep(self, records: Mapping[str, bytes]) -> None:
+        """Store the entries that refer to the parts, which are kept from then on."""
+        # Before the write: one that fails may have been done all the same.
+        self._writer.drafts.adopt(self.draft.keys)
+        self.draft.keys.clear()
+        await self._writer.keep_draft(records, self.links, self._sweeps)
 
 
 def _nothing(key: str) -> None:

@@ -81,6 +81,9 @@ class LimitOptions(Options):
     max_item = Option(
         size, "4GiB", "bytes of an uploaded ANS-104 item, which is stored as it comes"
     )
+    join_bytes = Option(
+        size, "256MiB", "bytes of a stored binary that is put together in memory; more is streamed"
+    )
     max_connections = Option(integer(1), 16384, "connections open at once")
     idle_timeout = Option(integer(1), 300_000, "ms after which an idle connection is closed")
     http_head_bytes = Option(size, "1MiB", "bytes of a request's head; more is 431")

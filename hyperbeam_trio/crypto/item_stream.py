@@ -40,10 +40,18 @@ class DataItemStream:
 
         Raises `InvalidField` for a header that is wrong or over a limit.
         """
-        view = memoryview(piece)
-        data = view if self.header is not None else self._read_header(view)
-        self._content.update(data)
+        data = self.begin(piece)
+        self.add(data)
         return data
+
+    def begin(self, piece: bytes | memoryview) -> memoryview:
+        """Take the next piece up to the end of the header; what is behind it is not taken."""
+        view = memoryview(piece)
+        return view if self.header is not None else self._read_header(view)
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Take the next data."""
+        self._content.update(data)
 
     def finish(self) -> bool:
         """Whether the signature holds for what has come; `InvalidField` if there's no header."""

@@ -17,6 +17,8 @@ from hyperbeam_trio.http.wire import CONTINUE
 
 DISCARD_BYTES = 64 * 1024
 """What is read of a body that nobody wanted, to keep its connection."""
+LARGE_READ = 1024 * 1024
+"""What is read in one go of a body of which so much has come already."""
 
 
 class Body(ABC):
@@ -124,7 +126,8 @@ class LineBody(Body):
     async def _take(self) -> bytes:
         data = self._line.held
         if not data:
-            return await self._line.receive_body(self._patience)
+            most = LARGE_READ if self._received > LARGE_READ else None
+            return await self._line.receive_body(self._patience, most)
         self._line.held = b""
         await trio.lowlevel.checkpoint_if_cancelled()
         return data

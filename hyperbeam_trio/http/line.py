@@ -86,12 +86,15 @@ class Line:
             raise bad("The connection ended within the head.")
         return b""
 
-    async def receive_body(self, patience: Patience) -> bytes:
-        """More of a body, within its patience; `BadRequest` at the end of the stream."""
+    async def receive_body(self, patience: Patience, most: int | None = None) -> bytes:
+        """More of a body, within its patience; `BadRequest` at the end of the stream.
+
+        At most `most` bytes, or as many as the stream likes to read.
+        """
         self.phase = Phase.BODY
         self.due = patience.begin_wait()
         try:
-            data = bytes(await self.stream.receive_some())
+            data = bytes(await self.stream.receive_some(most))
         except trio.BrokenResourceError:
             data = b""
         patience.end_wait(len(data))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-import trio
-
 from hyperbeam_trio.codec.ans104 import linked_message, takes_link
 from hyperbeam_trio.crypto.item_stream import DataItemStream
-from hyperbeam_trio.errors import InvalidCommitment, TooLarge
+from hyperbeam_trio.errors import BadRequest, InvalidCommitment, TooLarge
 from hyperbeam_trio.http.exchange import HttpRequest
 from hyperbeam_trio.message import Message
 
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 
 STREAMED_BYTES: Final = 1024 * 1024
 """Bodies over this size are read as they come; smaller ones are as well read at once."""
-HASHED_BYTES: Final = 1024 * 1024
-"""What is hashed in one go, in a thread."""
 
 
 def is_long(request: HttpRequest) -> bool:
@@ -33,7 +29,7 @@ async def read_upload(request: HttpRequest, node: Node) -> Message | bytes:
 
     The bytes of the item where it is a bundle, or not signed: these are at most `max-body`. Raises
     `InvalidCommitment` (400) when the signature does not hold, `BadRequest` for what is no item,
-    `TooLarge`. What was stored of a refused item is left to the collector.
+    `TooLarge`. Of a refused item nothing remains.
     """
     upload = _Upload(request.body.chunks(), node)
     if not await upload.read_head():
@@ -47,7 +43,6 @@ class _Upload:
     def __init__(self, chunks: AsyncIterator[bytes], node: Node) -> None:
         self._chunks = chunks
         self._cache = node.cache
-        self._limiter = node.crypto_limiter
         self._most = node.config.max_item
         self._stream = DataItemStream()
         self._begun = bytearray()
@@ -57,7 +52,7 @@ class _Upload:
         """Read as far as the header goes; whether its data can be stored as it comes."""
         async for chunk in self._chunks:
             self._begun += chunk
-            self._first = self._stream.update(chunk)
+            self._first = self._stream.begin(chunk)
             if self._stream.header is not None:
                 return takes_link(self._stream.header)
         self._stream.finish()
@@ -72,32 +67,31 @@ class _Upload:
         return bytes(self._begun)
 
     async def message(self) -> Message:
-        """Store the data, then check the signature."""
+        """Store the data, and keep it if the signature holds."""
         self._begun.clear()
-        link = await self._cache.write_pieces(self._data())
+        stream = self._stream
+        link = await self._cache.write_pieces(
+            self._data(), watch=stream.add, confirm=self._check_signature
+        )
+        if stream.header is None:
+            raise BadRequest("The item ends before its data.")
+        return linked_message(stream.header, link)
+
+    def _check_signature(self) -> None:
         header = self._stream.header
         if header is None or not self._stream.finish():
             id = header.id if header is not None else ""
             raise InvalidCommitment(
-                f"The signature of the item {id} does not hold for the {link.size} bytes of data "
-                "that came with it.",
+                f"The signature of the item {id} does not hold for the "
+                f"{self._stream.data_size} bytes of data that came with it.",
                 details={"commitment": id},
             )
-        return linked_message(header, link)
 
     async def _data(self) -> AsyncIterator[bytes | memoryview]:
+        size = self._first.nbytes
         yield self._first
-        held = bytearray()
         async for chunk in self._chunks:
-            held += chunk
-            if len(held) >= HASHED_BYTES:
-                yield await self._hashed(bytes(held))
-                held.clear()
-        if held:
-            yield await self._hashed(bytes(held))
-
-    async def _hashed(self, piece: bytes) -> bytes:
-        await trio.to_thread.run_sync(self._stream.update, piece, limiter=self._limiter)
-        if self._stream.data_size > self._most:
-            raise TooLarge(f"The item is longer than {self._most} bytes.")
-        return piece
+            size += len(chunk)
+            if size > self._most:
+                raise TooLarge(f"The item is longer than {self._most} bytes.")
+            yield chunk

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
 from random import Random
 
 import pytest
+import trio
 
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.collect import Collector
@@ -13,7 +15,7 @@ from hyperbeam_trio.cache.copying import copy
 from hyperbeam_trio.cache.parts import BATCH_BYTES, PART_BYTES
 from hyperbeam_trio.cache.verify import Damage, Reference, verify
 from hyperbeam_trio.codec.ids import fresh_id, linked_body
-from hyperbeam_trio.crypto.encoding import hash_id
+from hyperbeam_trio.crypto.encoding import hash_id, human_id
 from hyperbeam_trio.errors import (
     BadRequest,
     CorruptData,
@@ -31,6 +33,11 @@ LARGE = Random(7).randbytes(BATCH_BYTES + 3 * PART_BYTES + 17)
 async def pieces(data: bytes, size: int = 300_001) -> AsyncIterator[bytes]:
     for start in range(0, len(data), size):
         yield data[start : start + size]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await trio.lowlevel.checkpoint()
 
 
 async def read(cache: Cache, link: Link) -> list[bytes]:
@@ -90,18 +97,74 @@ async def test_no_more_is_joined_than_is_allowed(store: DictStore) -> None:
     assert await cache.write(Message(data=link)) == fresh_id(Message(data=LARGE))
 
 
-async def test_errors_of_the_source_come_through_and_leave_no_record(
+async def test_errors_of_the_source_come_through_and_leave_nothing(
     cache: Cache, store: DictStore
 ) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield LARGE + LARGE
+        await until(lambda: len(store.values) > 3)
         raise BadRequest("The body was cut.")
 
     with pytest.raises(BadRequest, match="cut"):
         await cache.write_pieces(broken())
-    assert not [key for key in store.values if not key.startswith("data/")]
+    assert not store.values
+
+
+async def test_in_a_shared_store_what_is_refused_is_left_to_the_collector(
+    store: DictStore,
+) -> None:
+    cache = Cache(store, alone=False)
+
+    def refuse() -> None:
+        raise BadRequest("The signature does not hold.")
+
+    with pytest.raises(BadRequest, match="hold"):
+        await cache.write_pieces(pieces(LARGE), confirm=refuse)
+    assert store.values
     assert swept_keys(await collect(Collector(cache)))
     assert not store.values
+
+
+async def test_what_others_wrote_is_not_taken_back(cache: Cache, store: DictStore) -> None:
+    first, second, third = (LARGE[n * PART_BYTES :][:PART_BYTES] for n in range(3))
+    await cache.write(first)
+
+    async def refused_but_shared() -> AsyncIterator[bytes]:
+        yield LARGE[:BATCH_BYTES]
+        await until(lambda: f"data/{hash_id(third)}" in store.values)
+        await cache.write(second)
+        await cache.write_pieces(pieces(third))
+        raise BadRequest("The body was cut.")
+
+    with pytest.raises(BadRequest, match="cut"):
+        await cache.write_pieces(refused_but_shared())
+    assert set(store.values) == {f"data/{hash_id(part)}" for part in (first, second, third)}
+
+
+async def test_of_two_that_are_refused_the_last_takes_the_parts_back(
+    cache: Cache, store: DictStore
+) -> None:
+    async def outer() -> AsyncIterator[bytes]:
+        yield LARGE[:BATCH_BYTES]
+        with pytest.raises(BadRequest, match="inner"):
+            await cache.write_pieces(inner())
+        assert f"data/{hash_id(LARGE[:PART_BYTES])}" in store.values
+        raise BadRequest("outer")
+
+    async def inner() -> AsyncIterator[bytes]:
+        await until(lambda: len(store.values) == 4)
+        yield LARGE[:BATCH_BYTES]
+        raise BadRequest("inner")
+
+    with pytest.raises(BadRequest, match="outer"):
+        await cache.write_pieces(outer())
+    assert not store.values
+
+
+async def test_what_watches_gets_every_byte_in_order(cache: Cache) -> None:
+    seen = sha256()
+    link = await cache.write_pieces(pieces(LARGE), watch=seen.update)
+    assert human_id(seen.digest()) == link.id == hash_id(LARGE)
 
 
 async def test_damage_is_found_and_named(cache: Cache, store: DictStore) -> None:
@@ -151,11 +214,14 @@ async def test_parts_stay_as_long_as_something_leads_to_them(
     assert swept_keys(await collect(Collector(cache, [link.id]))) == set()
 
 
-async def test_what_loses_parts_to_the_collector_while_it_comes_is_refused(cache: Cache) -> None:
+async def test_what_loses_parts_to_the_collector_while_it_comes_is_refused(
+    cache: Cache, store: DictStore
+) -> None:
     async def collected_between() -> AsyncIterator[bytes]:
         yield LARGE[:BATCH_BYTES]
-        yield LARGE[-BATCH_BYTES:]
+        await until(lambda: len(store.values) == 4)
         await collect(Collector(cache))
+        yield LARGE[-BATCH_BYTES:]
 
     with pytest.raises(StoreError, match="again"):
         await cache.write_pieces(collected_between())

@@ -60,13 +60,13 @@ async def test_a_large_item_is_stored_in_parts_and_verifies(door: str) -> None:
 
 async def test_a_changed_byte_is_refused_and_names_the_item(door: str) -> None:
     raw = bytearray(signed(bytes(3 * MIB)).to_bytes())
-    raw[-1] ^= 1
+    raw[len(raw) // 2] ^= 1
     async with running_node(http_server=door) as node, served(node) as url:
+        before = await node.store.list()
         answer = await post(url, bytes(raw))
         assert answer.status_code == 400
         assert "does not hold" in answer.text
-        assert await node.store.list("message/") == []
-        assert await node.store.list("parts/") != []
+        assert await node.store.list() == before
 
 
 async def test_more_than_an_item_may_have_is_refused(door: str) -> None:
