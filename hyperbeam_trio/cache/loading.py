@@ -14,8 +14,9 @@ from hyperbeam_trio.cache.parts import JOIN_BYTES
 from hyperbeam_trio.cache.reading import Loaded, Reader
 from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.cache.staging import too_deep
+from hyperbeam_trio.cache.vouching import Covered
 from hyperbeam_trio.codec.scalars import MAX_NESTING
-from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.errors import NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message, Resolve, Value
 from hyperbeam_trio.store import Store
@@ -163,7 +164,13 @@ def _reloaded(message: Message, items: dict[str, Value]) -> Message:
 def _respoken(commitment: Commitment, message: Message, loaded: Message) -> Commitment:
     """What spoke for `message` speaks for the same message with its links loaded."""
     evidence = commitment.evidence
-    if evidence is None or not evidence.covers(message):
+    if evidence is None:
+        return commitment
+    values = evidence.values
+    if isinstance(values, Covered) and values.of(message._items):
+        moved = Evidence(values.moved(loaded._items), evidence.base, evidence.item)
+        return commitment.with_evidence(moved)
+    if not evidence.covers(message):
         return commitment
     return commitment.with_evidence(
         replace(evidence, values={key: loaded[key] for key in evidence.values})

@@ -8,7 +8,7 @@ here takes a checkpoint unless the store has to wait or a long walk gives way to
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import trio
@@ -19,8 +19,9 @@ from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.cache.parts import JOIN_BYTES, Checker, listed_parts
 from hyperbeam_trio.cache.record import MISSING, Missing, damaged
 from hyperbeam_trio.cache.staging import HASH_INLINE_BYTES, commitment_key
+from hyperbeam_trio.cache.vouching import EVIDENCE, note_of, stored_commitment, with_evidence
 from hyperbeam_trio.codec.ids import fresh_id
-from hyperbeam_trio.commitment import Commitment, Evidence
+from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.errors import NecessaryMessageNotFound, TooLarge
 from hyperbeam_trio.message import Link, Message, Value
@@ -39,7 +40,6 @@ ALIASES: Final = 8192
 LARGE_ONES: Final = 4096
 """Records known to be large: one key of them is read in place, without copying the record."""
 
-_EVIDENCE = ("base", "item", "item-tail")
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -137,9 +137,9 @@ class Reader:
         loaded = []
         for commitment in message.commitments.values():
             items = dict(await self._note(commitment_key(id, commitment.id)) or {})
-            for name in _EVIDENCE:
+            for name in EVIDENCE:
                 items[name] = await self._unblob(items.get(name))
-            loaded.append(_with_evidence(commitment, items, message))
+            loaded.append(with_evidence(commitment, items, message))
         return message.with_commitments(loaded)
 
     # Messages.
@@ -240,11 +240,7 @@ class Reader:
         data = await self._get(key)
         if data is None:
             return None
-        items = _note_of(key, data)
-        commitment = _commitment_of(key, items)
-        if any(isinstance(items.get(name), Link) for name in _EVIDENCE):
-            return commitment
-        return _with_evidence(commitment, items, content)
+        return stored_commitment(key, data, content)
 
     async def _alias(self, id: str) -> Alias | None:
         known = self._aliases.get(id)
@@ -266,7 +262,7 @@ class Reader:
         data = await self._get(key)
         if data is None:
             return None
-        return _note_of(key, data)
+        return note_of(key, data)
 
     # Binaries.
 
@@ -330,38 +326,3 @@ async def _decode_in_turns(key: str, data: bytes) -> dict[str, Value] | list[Val
         if number % PAGES_AT_A_TIME == 0:
             await trio.lowlevel.checkpoint()
     return record.gather(key, data, items)
-
-
-def _note_of(key: str, data: bytes) -> dict[str, Value]:
-    items = record.decode(key, data)
-    if not isinstance(items, dict):
-        raise damaged(key, "it is a list")
-    return items
-
-
-def _commitment_of(key: str, items: Mapping[str, Value]) -> Commitment:
-    fields, id = items.get("commitment"), items.get("id")
-    if not isinstance(fields, Message) or not isinstance(id, bytes):
-        raise damaged(key, "it holds no commitment")
-    try:
-        return Commitment.from_message(id.decode(), fields)
-    except ValueError as problem:
-        raise damaged(key, str(problem)) from problem
-
-
-def _with_evidence(
-    commitment: Commitment, items: Mapping[str, Value], content: Message
-) -> Commitment:
-    """The commitment with what was signed, if that was stored, about the values of `content`."""
-    base, head, tail = map(items.get, _EVIDENCE)
-    named = items.get("values")
-    names = commitment.committed
-    if isinstance(named, list):
-        names = tuple([name.decode() for name in named if isinstance(name, bytes)])
-    item = head + tail if isinstance(head, bytes) and isinstance(tail, bytes) else None
-    if (base is None and item is None) or not content.keys() >= frozenset(names):
-        return commitment
-    values = {name: content[name] for name in names}
-    return commitment.with_evidence(
-        Evidence(values, base if isinstance(base, bytes) else None, item)
-    )
