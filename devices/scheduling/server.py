@@ -15,12 +15,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.devices.scheduling.assignment import Draft, Notary, Tip
+from hyperbeam_trio.devices.scheduling.signing import Order, Signers
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.errors import Busy, DeadlineExceeded, HyperbeamError, NodeError
 from hyperbeam_trio.message import Message
@@ -34,6 +36,8 @@ IDLE_SECONDS: Final = 300.0
 """A scheduler without work ends after this time; the next message starts it again."""
 WINDOW: Final = 64
 """Messages that have a draft but are not written yet."""
+GROUP: Final = 16
+"""Signed messages that need not wait for more before they are written."""
 
 Confirm = Callable[[Message], Awaitable[None]]
 """Called with a signed assignment before it is written; raises if it may not be."""
@@ -48,13 +52,12 @@ class Stopped(NodeError):
 class _Entry:
     """A message on its way to a slot."""
 
-    __slots__ = ("assignment", "done", "draft", "error", "message", "path", "signatures")
+    __slots__ = ("assignment", "done", "error", "message", "order", "path")
 
     def __init__(self, message: Message, path: bytes) -> None:
         self.message = message
         self.path = path
-        self.draft: Draft | None = None
-        self.signatures: Sequence[bytes] | None = None
+        self.order: Order | None = None
         self.assignment: Message | None = None
         self.error: Exception | None = None
         self.done = trio.Event()
@@ -90,10 +93,8 @@ class Scheduler:
         self._window = 1 if notary.with_base or confirm else WINDOW
         self._queue: deque[_Entry] = deque()
         self._taken: deque[_Entry] = deque()
-        self._unsigned: deque[_Entry] = deque()
-        self._signers = trio.lowlevel.ParkingLot()
+        self._signers = Signers(notary.sign, node.crypto_limiter)
         self._work = trio.Event()
-        self._signed = trio.Event()
         self._written = Tip()
         self._tip: Tip | None = None
 
@@ -168,8 +169,7 @@ class Scheduler:
             task_status.started(self)
             async with trio.open_nursery() as nursery:
                 if self._notary.slow:
-                    for _ in range(int(self._node.crypto_limiter.total_tokens)):
-                        nursery.start_soon(self._sign_in_turn)
+                    nursery.start_soon(self._signers.run)
                 await self._write_in_turn()
                 nursery.cancel_scope.cancel()
         finally:
@@ -222,45 +222,27 @@ class Scheduler:
         block, now = self._node.timestamps.now(), time.time_ns() // 1_000_000
         while self._queue and len(self._taken) < self._window and self._tip is not None:
             entry = self._queue.popleft()
-            entry.draft = self._notary.draft(entry.message, entry.path, self._tip, block, now)
-            entry.signatures = None
-            self._tip = entry.draft.tip
+            draft = self._notary.draft(entry.message, entry.path, self._tip, block, now)
+            entry.order = self._ordered(draft)
+            self._tip = draft.tip
             self._taken.append(entry)
-            self._sign_soon(entry, entry.draft)
 
-    def _sign_soon(self, entry: _Entry, draft: Draft) -> None:
-        if not self._notary.slow:
-            entry.signatures = self._notary.sign(draft)
-            return
-        self._unsigned.append(entry)
-        self._signers.unpark()
-
-    async def _sign_in_turn(self) -> None:
-        limiter = self._node.crypto_limiter
-        while True:
-            while not self._unsigned:
-                await self._signers.park()
-            entry = self._unsigned.popleft()
-            draft = entry.draft
-            if draft is None or entry.done.is_set():
-                continue
-            signed = await trio.to_thread.run_sync(self._notary.sign, draft, limiter=limiter)
-            if entry.draft is draft:
-                entry.signatures = signed
-                if self._taken[0].signatures is not None:
-                    self._signed.set()
+    def _ordered(self, draft: Draft) -> Order:
+        """The signatures of a draft: in a moment, or at once where they are quick."""
+        if self._notary.slow:
+            return self._signers.order(draft)
+        return Order(draft, self._notary.sign(draft))
 
     async def _signed_group(self) -> list[_Entry]:
-        """The messages at the front that are signed; waits until there is one."""
-        while self._taken[0].signatures is None:
-            self._signed = trio.Event()
-            await self._signed.wait()
-        group = []
-        for entry in self._taken:
-            if entry.signatures is None:
-                break
-            group.append(entry)
-        return group
+        """The messages at the front that are signed, once that is half of those under way.
+
+        A step of the store costs as much for one as for many; while they are written, the signers
+        go on with the other half.
+        """
+        half = min((len(self._taken) + 1) // 2, GROUP)
+        for entry in list(islice(self._taken, half)):
+            await self._signers.signed(_order_of(entry))
+        return list(takewhile(_is_signed, self._taken))
 
     # Writing.
 
@@ -294,8 +276,8 @@ class Scheduler:
     def _acknowledge(self, group: Sequence[_Entry], assignments: Sequence[Message]) -> None:
         for entry, assignment in zip(group, assignments, strict=True):
             self._taken.popleft()
-            if entry.draft is not None:
-                self._written = replace(entry.draft.tip, assignment=signed_id(assignment))
+            tip = _order_of(entry).draft.tip
+            self._written = replace(tip, assignment=signed_id(assignment))
             entry.succeed(assignment)
         if self._window == 1:
             self._tip = self._written
@@ -305,10 +287,10 @@ class Scheduler:
     async def _start_over(self) -> None:
         """Somebody else has the slots that were drafted: draft anew, behind theirs."""
         for entry in reversed(self._taken):
-            entry.draft = entry.signatures = None
+            entry.order = None
             self._queue.appendleft(entry)
         self._taken.clear()
-        self._unsigned.clear()
+        self._signers.clear()
         self._tip = None
         await self._refresh()
         self._draft()
@@ -317,15 +299,26 @@ class Scheduler:
         """The store does not work: all that is under way has failed, the queue may try again."""
         failed = list(self._taken) or list(self._queue)
         for entry in failed:
-            entry.draft = None
+            entry.order = None
             entry.fail(error)
             self._withdraw(entry)
         self._taken.clear()
-        self._unsigned.clear()
+        self._signers.clear()
         self._tip = None
 
 
+def _order_of(entry: _Entry) -> Order:
+    if entry.order is None:
+        raise NodeError("A message was to be signed for that has no draft.")
+    return entry.order
+
+
+def _is_signed(entry: _Entry) -> bool:
+    return entry.order is not None and entry.order.signatures is not None
+
+
 def _finished(notary: Notary, entry: _Entry) -> Message:
-    if entry.draft is None or entry.signatures is None:
+    order = _order_of(entry)
+    if order.signatures is None:
         raise NodeError("An assignment was to be written before it was signed.")
-    return notary.finish(entry.draft, entry.signatures)
+    return notary.finish(order.draft, order.signatures)
