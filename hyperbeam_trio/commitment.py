@@ -35,15 +35,18 @@ class Evidence:
 
     def covers(self, message: Message) -> bool:
         """Whether `message` holds the very values that this evidence is about."""
-        return all(_held(message.get(key, _ABSENT), value) for key, value in self.values.items())
+        held = message._items
+        for key, value in self.values.items():
+            own = held.get(key, _ABSENT)
+            if own is not value and not _held(own, value):
+                return False
+        return True
 
 
 _ABSENT = Atom("absent")
 
 
 def _held(value: Value, expected: Value) -> bool:
-    if value is expected:
-        return True
     return not isinstance(expected, Message | list) and same(value, expected)
 
 

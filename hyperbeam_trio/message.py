@@ -9,7 +9,15 @@ data belongs to this process and never reaches a store, an encoding or an id.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+    ValuesView,
+)
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
@@ -158,6 +166,23 @@ class Message(Reading, Mapping[str, Value]):
     def __contains__(self, key: object) -> bool:
         return key in self._items
 
+    # A dictionary's own views walk several times as fast as the general ones.
+
+    def items(self) -> ItemsView[str, Value]:
+        """Keys and values."""
+        items = self._items
+        return items.items() if type(items) is dict else super().items()
+
+    def keys(self) -> KeysView[str]:
+        """The keys, private ones too."""
+        items = self._items
+        return items.keys() if type(items) is dict else super().keys()
+
+    def values(self) -> ValuesView[Value]:
+        """The values."""
+        items = self._items
+        return items.values() if type(items) is dict else super().values()
+
     @overload
     def get(self, key: str, /) -> Value: ...
     @overload
@@ -199,6 +224,15 @@ class Message(Reading, Mapping[str, Value]):
         other._commitments = _surviving(self, other, changed)
         return other
 
+    def beside(self, added: Mapping[str, Value]) -> Message:
+        """A message with more keys, none of which it had: every commitment stays as it was.
+
+        For what a transport says beside a signed message: the new keys are nobody's statement.
+        """
+        other = self._derive(_updated(self._items, added))
+        other._commitments = self._commitments
+        return other
+
     def without(self, *keys: str) -> Message:
         """A message without these keys; commitments that cover one of them are dropped."""
         gone = [key for key in keys if key in self._items]
@@ -228,6 +262,8 @@ class Message(Reading, Mapping[str, Value]):
     @property
     def signers(self) -> list[str]:
         """Committers of the signed commitments, in the order of the commitments' ids."""
+        if not self._commitments:
+            return []
         ordered = sorted(self._commitments.items())
         return [c.committer for _, c in ordered if c.committer is not None]
 
@@ -314,6 +350,8 @@ def _surviving(old: Message, new: Message, changed: Iterable[str]) -> Mapping[st
 
 def _typed(value: Value) -> str | None:
     """What `ao-types` says of a value (spec/01 §4.1): nothing for binaries and messages."""
+    if type(value) is bytes or value is None:
+        return None
     if isinstance(value, int) and not isinstance(value, bool):
         return "integer"
     if isinstance(value, float):

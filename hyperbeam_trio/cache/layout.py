@@ -15,6 +15,7 @@ and in the order in which stores are copied: `NAMESPACES` lists it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -46,6 +47,10 @@ def escape(text: str) -> str:
     Letters, digits and most marks stay; others are percent-escaped; parts that a store refuses
     (empty, `.`, `..`) too. Texts that get too long keep their beginning and end in a hash.
     """
+    return _kept_escape(text) if len(text) <= LONGEST_PLAIN else _escape(text)
+
+
+def _escape(text: str) -> str:
     if len(text) <= LONGEST_PLAIN and _PLAIN.fullmatch(text):
         return text
     quoted = quote(text, safe=_SAFE, errors="surrogatepass")
@@ -54,6 +59,10 @@ def escape(text: str) -> str:
         return escaped
     digest = hash_id(text.encode("utf-8", "surrogatepass"))
     return escaped[:_KEPT] + _HASH_MARK + digest
+
+
+_kept_escape = lru_cache(maxsize=1024)(_escape)
+"""While a message is written, its ids become part of one key after the other."""
 
 
 def unescape(escaped: str) -> str | None:

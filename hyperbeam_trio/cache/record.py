@@ -29,6 +29,7 @@ from struct import Struct, error, unpack_from
 from typing import Final, NamedTuple, TypeAlias
 from zlib import crc32
 
+from hyperbeam_trio.cache.naming import block_of, named, names_in
 from hyperbeam_trio.errors import BadRequest, CorruptData
 from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, describe
 
@@ -75,7 +76,6 @@ _SPAN = Struct("<II")
 _EXTENT = Struct("<QQ")
 _FLOAT = Struct("<d")
 _SIZE = Struct("<Q")
-_SHORT_KEYS = 1024
 _DAMAGE = (error, ValueError, IndexError, RecursionError)
 """What decoding raises on bytes that no encoder of ours wrote."""
 
@@ -96,20 +96,26 @@ def encode(key: str, items: Mapping[str, Value | Encoded], *, is_list: bool = Fa
     Messages and lists inside stand in the record itself: the caller replaces by links what shall
     be a record of its own. Raises `BadRequest` for values that can't be stored.
     """
-    entries = _entries(items if is_list else sorted(items), items)
-    size = sum([len(raw) + len(value) for raw, _, value in entries])
-    if size <= 2 * PAGE_BYTES or len(entries) < 2:
-        return _encode_page(crc32(key.encode()), is_list, entries)
+    names, raws, block = named(items, is_list)
+    kinds, values = _encode_values(names, items)
+    size = len(block) - len(names) - 1 + sum(map(len, values))
+    if size <= 2 * PAGE_BYTES or len(names) < 2:
+        return _page(crc32(key.encode()), is_list, block, kinds, values)
+    entries = list(zip(raws, kinds, values, strict=True))
     return _encode_pages(key, is_list, entries, -(-size // PAGE_BYTES))
 
 
-def _entries(names: Iterable[str], items: Mapping[str, Value | Encoded]) -> list[_Entry]:
-    entries = []
+def _encode_values(
+    names: Iterable[str], items: Mapping[str, Value | Encoded]
+) -> tuple[Sequence[int], Sequence[bytes]]:
+    kinds: list[int] = []
+    values: list[bytes] = []
     for name in names:
         value = items[name]
         kind, stored = (0, value) if type(value) is bytes else _encode_value(value)
-        entries.append((name.encode("utf-8", "surrogatepass"), kind, stored))
-    return entries
+        kinds.append(kind)
+        values.append(stored)
+    return kinds, values
 
 
 def _encode_pages(key: str, is_list: int, entries: list[_Entry], count: int) -> bytes:
@@ -129,16 +135,24 @@ def _encode_pages(key: str, is_list: int, entries: list[_Entry], count: int) -> 
 
 
 def _encode_page(seed: int, is_list: int, entries: list[_Entry]) -> bytes:
-    if not entries:
-        page = _HEAD.pack(_PAGE, is_list, 0, 0) + _CRC.pack(_HEAD_BYTES + _CRC.size)
-        return page + _CRC.pack(crc32(page, seed))
-    raws, kinds, values = zip(*entries, strict=True)
-    keys = b"\xff%b\xff" % b"\xff".join(raws)
-    head = _HEAD.pack(_PAGE, is_list, len(entries), len(keys))
-    first = _HEAD_BYTES + 5 * len(kinds) + 4 + len(keys)
+    raws, kinds, values = zip(*entries, strict=True) if entries else ((), (), ())
+    return _page(seed, is_list, block_of(raws), kinds, values)
+
+
+def _page(
+    seed: int, is_list: int, block: bytes, kinds: Sequence[int], values: Sequence[bytes]
+) -> bytes:
+    head = _HEAD.pack(_PAGE, is_list, len(kinds), len(block))
+    first = _HEAD_BYTES + 5 * len(kinds) + 4 + len(block)
     offsets = accumulate(map(len, values), initial=first)
-    page = b"".join((head, bytes(kinds), _offsets(len(kinds) + 1).pack(*offsets), keys, *values))
+    page = b"".join((head, bytes(kinds), _offsets(len(kinds) + 1).pack(*offsets), block, *values))
     return page + _CRC.pack(crc32(page, seed))
+
+
+def _encode_inner(items: Mapping[str, Value], is_list: int) -> bytes:
+    """A message or list that stands in a record itself."""
+    names, _, block = named(items, is_list)
+    return _page(0, is_list, block, *_encode_values(names, items))
 
 
 @lru_cache(maxsize=64)
@@ -165,7 +179,7 @@ class Form:
         # No UTF-8, so it stands nowhere else.
         sample = (b"\xfe\xfd" * length)[:length]
         filled = message.set_values({key: sample})
-        page = _encode_page(0, 0, _entries(sorted(filled), filled))
+        page = _encode_inner(filled, 0)
         self._head, self._tail = page[: -_CRC.size].split(sample)
 
     def encoded(self, value: bytes) -> Encoded:
@@ -206,11 +220,11 @@ def _encode_link(link: Link) -> tuple[int, bytes]:
 
 def _encode_list(value: list[Value]) -> tuple[int, bytes]:
     items = {str(number): item for number, item in enumerate(value, 1)}
-    return Kind.LIST, _encode_page(0, 1, _entries(items, items))
+    return Kind.LIST, _encode_inner(items, 1)
 
 
 def _encode_message(value: Message) -> tuple[int, bytes]:
-    return Kind.MESSAGE, _encode_page(0, 0, _entries(sorted(value), value))
+    return Kind.MESSAGE, _encode_inner(value, 0)
 
 
 def _encode_resolve(value: Resolve) -> tuple[int, bytes]:
@@ -384,19 +398,7 @@ def _decode_page(where: str, seed: int, page: bytes) -> dict[str, Value]:
 
 def _page_names(page: bytes, count: int, width: int) -> Sequence[str]:
     first = _HEAD_BYTES + 5 * count + 4
-    block = page[first : first + width]
-    return _shared_names(block) if width <= _SHORT_KEYS else _names(block)
-
-
-def _names(block: bytes) -> tuple[str, ...]:
-    if not block:
-        return ()
-    # Any text that a str can hold comes back as it was, also lone surrogates.
-    return tuple([str(raw, "utf-8", "surrogatepass") for raw in block[1:-1].split(b"\xff")])
-
-
-_shared_names = lru_cache(maxsize=1024)(_names)
-"""Messages of one sort have the same keys: split and decode them once."""
+    return names_in(page[first : first + width])
 
 
 def _decode_inner(data: bytes) -> dict[str, Value]:

@@ -84,9 +84,9 @@ def signed_id(message: Message) -> str:
     """The combined id of all signed commitments; the unsigned id if there are none."""
     commitments = message.commitments
     if commitments:
-        ids = [id for id in sorted(commitments) if commitments[id].committer is not None]
+        ids = [id for id, c in commitments.items() if c.committer is not None]
         if ids:
-            return combine_ids(ids)
+            return ids[0] if len(ids) == 1 else combine_ids(ids)
     return unsigned_id(message)
 
 

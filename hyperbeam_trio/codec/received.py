@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
 from hyperbeam_trio.codec.components import keys_of_components, own_name
 from hyperbeam_trio.codec.multipart import LINE_BYTES
-from hyperbeam_trio.codec.signature_fields import read_commitment
+from hyperbeam_trio.codec.signature_fields import device_and_type, read_commitment
 from hyperbeam_trio.codec.structured_fields import parameter, unescape_name
 from hyperbeam_trio.codec.tabm import Tabm
 from hyperbeam_trio.commitment import Commitment, Evidence
@@ -178,14 +178,19 @@ class Received:
 
 
 def _commitment(label: str, signature: bytes, given: SignatureInput, cover: _Cover) -> Commitment:
-    commitment = read_commitment(label, signature, given, cover.committed)
-    if cover.lines is None:
-        return commitment
-    params = given.text
-    if label.startswith((LABEL_PREFIX, _JUNE)):
-        params = signature_params(cover.names, {**given.parameters, "alg": commitment.type})
-    base = base_of(cover.lines, params)
-    return replace(commitment, evidence=Evidence(cover.values, base=base))
+    evidence = None
+    if cover.lines is not None:
+        base = base_of(cover.lines, _signed_params(label, given, cover))
+        evidence = Evidence(cover.values, base=base)
+    return read_commitment(label, signature, given, cover.committed, evidence)
+
+
+def _signed_params(label: str, given: SignatureInput, cover: _Cover) -> str:
+    """The text of `@signature-params` that was signed: in our form the bare type is the `alg`."""
+    if not label.startswith((LABEL_PREFIX, _JUNE)):
+        return given.text
+    type_ = device_and_type(str(given.parameters.get("alg", "")))[1]
+    return signature_params(cover.names, {**given.parameters, "alg": type_})
 
 
 def _text(raw: bytes) -> str:

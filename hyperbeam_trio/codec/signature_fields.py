@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from hyperbeam_trio.codec.components import DEVICE, component_names
 from hyperbeam_trio.codec.layout import escape_name
-from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.encoding import commitment_id, from_base64, hash_id, to_base64url
 from hyperbeam_trio.crypto.item_signature import address_of, type_named
 from hyperbeam_trio.crypto.keyid import HMAC_SHA256, Keyid
@@ -108,11 +108,15 @@ def _tags_text(tags: Message) -> str:
 
 
 def read_commitment(
-    label: str, signature: bytes, given: SignatureInput, committed: tuple[str, ...]
+    label: str,
+    signature: bytes,
+    given: SignatureInput,
+    committed: tuple[str, ...],
+    evidence: Evidence | None = None,
 ) -> Commitment:
     """The commitment of one label of the headers; its id comes from the signature alone."""
     parameters = given.parameters
-    device, type_ = _device_and_type(str(parameters.get("alg", "")))
+    device, type_ = device_and_type(str(parameters.get("alg", "")))
     keyid = parameters.get("keyid")
     text = None if keyid is None else str(keyid)
     bundle = parameters.get("bundle")
@@ -126,10 +130,12 @@ def read_commitment(
         committer=committer_of(device, type_, text, ours=label.startswith(LABEL_PREFIX)),
         bundle=None if bundle is None else bundle == "true",
         extra=MappingProxyType(_extra(parameters)),
+        evidence=evidence,
     )
 
 
-def _device_and_type(algorithm: str) -> tuple[str, str]:
+def device_and_type(algorithm: str) -> tuple[str, str]:
+    """What an `alg` names: a commitment device, httpsig@1.0 unless it says another, and a type."""
     if "@" not in algorithm:
         return DEVICE, algorithm
     device, _, type_ = algorithm.partition("/")

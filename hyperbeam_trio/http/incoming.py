@@ -38,6 +38,13 @@ _PRIVATE = frozenset({b"cookie", b"authorization", b"access-control-request-head
 """Headers that stay with the request, for the devices and the answer that need them."""
 
 
+_WISHES = {
+    name.encode(): name
+    for name in ("accept-bundle", "accept", "require-codec", "accept-codec", "host")
+}
+"""Headers that say what the answer should be like, and the keys that they are."""
+
+
 async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator) -> Message:
     """The request's message, verified, with `path`, `method` and the codec wishes as keys.
 
@@ -137,12 +144,7 @@ def with_metadata(message: Message, request: HttpRequest) -> Message:
     values: dict[str, Value] = {"method": request.method.encode()}
     if (message.signers and message.get("type") == b"Process") or "path" not in message:
         values["path"] = target.encode()
-    for name, fallback in (("accept-bundle", False), ("accept", b"*/*")):
-        values[name] = _wish(message, request, name.encode(), fallback)
-    for name in ("require-codec", "accept-codec", "host"):
-        found = _wish(message, request, name.encode(), None)
-        if found is not None:
-            values[name] = found
+    values.update(_wishes(message, request))
     if message.signers and message.get("type") != b"Process":
         values = {key: value for key, value in values.items() if key not in message}
     if not message.signers and message.get("body") == b"":
@@ -152,17 +154,20 @@ def with_metadata(message: Message, request: HttpRequest) -> Message:
 
 def _beside(message: Message, values: dict[str, Value]) -> Message:
     """The message with `values`; what is only added changes nothing of what was signed."""
-    result = message.set_values(values)
     if any(key in message for key in values):
-        return result
-    return result.with_commitments(message.commitments.values())
+        return message.set_values(values)
+    return message.beside(values)
 
 
-def _wish(message: Message, request: HttpRequest, name: bytes, fallback: Value) -> Value:
-    own = message.get(name.decode())
-    if own is not None:
-        return own
-    for header, value in request.headers:
-        if header == name:
-            return value
-    return fallback
+def _wishes(message: Message, request: HttpRequest) -> dict[str, Value]:
+    """What the answer should be like: the message's own keys, else the headers beside it."""
+    wishes: dict[str, Value] = {"accept-bundle": False, "accept": b"*/*"}
+    for name, value in reversed(request.headers):
+        wish = _WISHES.get(name)
+        if wish is not None:
+            wishes[wish] = value
+    for wish in _WISHES.values():
+        own = message.get(wish)
+        if own is not None:
+            wishes[wish] = own
+    return wishes

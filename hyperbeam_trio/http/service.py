@@ -6,12 +6,12 @@ import logging
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import trio
 
+from hyperbeam_trio.cache.streaming import is_large
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.errors import ConfigError, HyperbeamError, NodeError
@@ -95,11 +95,13 @@ class NodeHandler:
     async def _resolve(self, request: HttpRequest, asked: Message) -> HttpResponse:
         node = self._node
         self._check_initialized(asked)
-        context = replace(node.context(), cache_control=node.http_cache_control)
+        context = Context(node, node.http_cache_control)
         sequence = await self._sequence(asked, context)
         if not sequence:
             return _redirect(node.config.default_request)
-        result = await context.resolve_many(sequence)
+        result = await node.resolver.resolve_many(sequence, context)
+        if not is_large(result, node.cache):
+            result = await context.load(result)
         await self._keep_signed(asked)
         answer, status = with_status(forced(result).reset(), 200)
         answer, status = await self._response_hook(asked, answer, status, context)

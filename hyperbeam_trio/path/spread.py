@@ -92,8 +92,9 @@ def spread_signed(elements: Sequence[Value], keys: Keys, source: Message) -> lis
         source = source.with_private(singleton=source)
     gone = [key for key in source if key not in keys.common]
     common = source.without(*gone).set_values(keys.common).with_hashpath(None)
+    scoped = keys.scoped
     return [
-        _onto(common.set_values(keys.scoped.get(place, {})), element)
+        _onto(common.set_values(scoped[place]) if place in scoped else common, element)
         if receives(element)
         else element
         for place, element in enumerate(elements)
