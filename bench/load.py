@@ -24,6 +24,21 @@ from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.message import Message
 
 ROUNDS = 5
+SETTLE_SECONDS = 0.3
+
+_PROBE = """
+import socket, time
+times, request = [], {request!r}
+with socket.create_connection(("127.0.0.1", {port}), timeout=60) as connection:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    until = time.perf_counter() + {seconds}
+    while (begun := time.perf_counter()) < until:
+        connection.sendall(request)
+        connection.recv(65536)
+        times.append(time.perf_counter() - begun)
+        time.sleep(0.002)
+print(sorted(times)[int(0.99 * len(times))])
+"""
 
 
 class Load:
@@ -117,12 +132,25 @@ class Load:
             f"data = {head!r}.encode() + bytes({size})\n"
             "while True:\n    s.sendall(data)\n    s.recv(65536)\n"
         )
-        poster = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
-        try:
+        with _beside(program):
             yield
-        finally:
-            poster.kill()
-            poster.wait()
+
+    @contextlib.contextmanager
+    def keeping_busy(self, target: str, connections: int) -> Iterator[None]:
+        """Clients, in a process of their own, that ask for `target` again and again meanwhile."""
+        request = get_request(target, {})
+        program = (
+            f"from bench.load import drive\ndrive({self.port}, {request!r}, {connections}, 3600)\n"
+        )
+        with _beside(program):
+            time.sleep(SETTLE_SECONDS)
+            yield
+
+    def p99(self, target: str, seconds: float) -> float:
+        """As `percentile`, asked by one client in a process of its own, which rests in between."""
+        program = _PROBE.format(port=self.port, request=get_request(target, {}), seconds=seconds)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        return float(done.stdout)
 
     def _round(self, request: bytes, connections: int, seconds: float) -> float:
         before = cpu_seconds(self.process.pid)
@@ -135,6 +163,18 @@ class Load:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise RuntimeError("The server's memory is not known on this system.")
+
+
+@contextlib.contextmanager
+def _beside(program: str) -> Iterator[None]:
+    """A Python program that runs until the block ends."""
+    root = str(Path(__file__).parents[1])
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL, cwd=root)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager

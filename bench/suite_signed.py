@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from bench import crypto
-from bench.load import Load, drive, get_request
+from bench.load import ROUNDS, Load
 from bench.suite_http import _stored
 from bench.timing import Result, summary
 from hyperbeam_trio.crypto.data_item import DataItem
@@ -53,7 +53,8 @@ def _answers(seconds: float) -> list[Result]:
     ]
 
 
-FRESH = "/~meta@1.0/info"
+FRESH = "/~meta@1.0/is-operator"
+PLAIN = "/~meta@1.0/build/node"
 
 
 def _uploaded(size: int) -> list[Result]:
@@ -130,26 +131,16 @@ class _Peak:
 
 
 def _lag(seconds: float) -> Result:
-    """p99 of a plain GET while 8 clients make the node sign with RSA, against idle."""
+    """p99 of a plain GET while 8 clients make the node sign with RSA, against idle.
+
+    Each the median of `ROUNDS`, which alternate, for whatever else the machine does meanwhile.
+    """
+    idle, busy = [], []
     with Load.of_node(identity="rsa") as load:
-        request = get_request("/~meta@1.0/build/node", {})
-        idle = _p99(load.port, request, seconds / 2)
-        busy = get_request(FRESH, {})
-        clients = threading.Thread(target=drive, args=(load.port, busy, 8, seconds))
-        clients.start()
-        loaded = _p99(load.port, request, seconds * 0.8)
-        clients.join()
-    note = f"idle {1000 * idle:.2f} ms, busy {1000 * loaded:.2f} ms"
-    return summary("signed.loop_lag_ratio", [loaded / idle], "", "lower", note)
-
-
-def _p99(port: int, request: bytes, seconds: float) -> float:
-    times = []
-    until = time.perf_counter() + seconds
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        while (begun := time.perf_counter()) < until:
-            connection.sendall(request)
-            connection.recv(65536)
-            times.append(time.perf_counter() - begun)
-            time.sleep(0.002)
-    return statistics.quantiles(times, n=100)[98]
+        for _ in range(ROUNDS):
+            idle.append(load.p99(PLAIN, seconds / ROUNDS))
+            with load.keeping_busy(FRESH, 8):
+                busy.append(load.p99(PLAIN, seconds / ROUNDS))
+    before, after = statistics.median(idle), statistics.median(busy)
+    note = f"idle {1000 * before:.2f} ms, busy {1000 * after:.2f} ms"
+    return summary("signed.loop_lag_ratio", [after / before], "", "lower", note)

@@ -4,7 +4,7 @@
         await node.resolve("/~message@1.0&greeting=hello/greeting")
 
 Services start in order, each in a nursery layer of its own and ready before the next begins, and
-stop in reverse: names, timestamps, schedulers, workers, HTTP.
+stop in reverse: signers, names, timestamps, schedulers, workers, HTTP.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hyperbeam_trio.codec.commit import commit_signed
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.key_file import load_or_create
+from hyperbeam_trio.crypto.signers import Signers
 from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.device import Device, DeviceTable
 from hyperbeam_trio.errors import BadRequest, single_cause
@@ -217,6 +218,8 @@ async def _running(
         names = NameService()
         timestamps = TimestampService(config)
         await stack.enter_async_context(_layer("store", store.serve))
+        signers = Signers(os.cpu_count() or 1)
+        await stack.enter_async_context(_layer("signers", signers.run))
         await stack.enter_async_context(_layer("name service", names.run))
         await stack.enter_async_context(_layer("timestamp service", timestamps.run))
         schedulers = await stack.enter_async_context(_layer("scheduler registry"))

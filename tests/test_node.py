@@ -28,7 +28,8 @@ async def test_services_start_in_order_and_stop_in_reverse(caplog):
     caplog.set_level(logging.INFO, "hyperbeam_trio.node")
     async with running_node():
         pass
-    names = ["store", "name service", "timestamp service", "scheduler registry", "workers"]
+    names = ["store", "signers", "name service", "timestamp service"]
+    names += ["scheduler registry", "workers"]
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [f"{name} started" for name in names] + [
         f"{name} stopped" for name in reversed(names)

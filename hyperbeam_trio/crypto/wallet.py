@@ -17,6 +17,7 @@ from hyperbeam_trio.crypto.keyid import (
     ed25519_keyid,
     rsa_keyid,
 )
+from hyperbeam_trio.crypto.signers import call_aside
 from hyperbeam_trio.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ class Wallet(ABC):
     async def sign_async(
         self, data: bytes, algorithm: str | None = None, *, limiter: trio.CapacityLimiter
     ) -> bytes:
-        """As `sign`, in a thread under `limiter` where signing is slow, else at once."""
+        """As `sign`, in a thread where signing is slow (see `call_aside`), else at once."""
         if not self.slow:
             return self.sign(data, algorithm)
-        return await trio.to_thread.run_sync(self.sign, data, algorithm, limiter=limiter)
+        return await call_aside(self.sign, data, algorithm, limiter=limiter)
 
     def verify(self, data: bytes, signature: bytes, algorithm: str | None = None) -> bool:
         """Whether this wallet made `signature` over `data`."""

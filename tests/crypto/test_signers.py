@@ -1,0 +1,83 @@
+"""Signing beside the event loop: `Signers`, and `call_aside`, which finds them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+import trio
+import trio.testing
+
+from hyperbeam_trio.crypto.signers import NICENESS, Signers, call_aside
+
+LIMITER = trio.CapacityLimiter(1)
+
+
+async def test_calls_come_back_from_threads_of_their_own(nursery: trio.Nursery) -> None:
+    signers = Signers(2)
+    await nursery.start(signers.run)
+    names = {await call_aside(_thread_name, limiter=LIMITER) for _ in range(8)}
+    assert names <= {"signer 0", "signer 1"}
+
+
+async def test_what_a_call_raises_is_raised_where_it_was_made(nursery: trio.Nursery) -> None:
+    await nursery.start(Signers(1).run)
+    with pytest.raises(ZeroDivisionError):
+        await call_aside(divmod, 1, 0, limiter=LIMITER)
+
+
+async def test_many_calls_at_once_get_each_its_own_result(nursery: trio.Nursery) -> None:
+    await nursery.start(Signers(2).run)
+    found: dict[int, int] = {}
+
+    async def square(number: int) -> None:
+        found[number] = await call_aside(pow, number, 2, limiter=LIMITER)
+
+    async with trio.open_nursery() as calls:
+        for number in range(200):
+            calls.start_soon(square, number)
+    assert found == {number: number**2 for number in range(200)}
+
+
+async def test_a_cancelled_call_that_waits_for_its_turn_is_never_made(
+    nursery: trio.Nursery,
+) -> None:
+    await nursery.start(Signers(1).run)
+    gate, made = threading.Event(), list[int]()
+    async with trio.open_nursery() as calls:
+        calls.start_soon(lambda: call_aside(gate.wait, limiter=LIMITER))
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as cancelled:
+            cancelled.start_soon(lambda: call_aside(made.append, 1, limiter=LIMITER))
+            await trio.testing.wait_all_tasks_blocked()
+            cancelled.cancel_scope.cancel()
+        gate.set()
+    await call_aside(made.append, 2, limiter=LIMITER)
+    assert made == [2]
+
+
+async def test_the_threads_end_with_the_service() -> None:
+    async with trio.open_nursery() as service:
+        await service.start(Signers(3).run)
+        thread = await call_aside(threading.current_thread, limiter=LIMITER)
+        assert thread.is_alive()
+        service.cancel_scope.cancel()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+async def test_without_signers_a_thread_of_trio_does_it() -> None:
+    assert not (await call_aside(_thread_name, limiter=LIMITER)).startswith("signer")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority")
+async def test_the_event_loop_goes_first(nursery: trio.Nursery) -> None:
+    await nursery.start(Signers(1).run)
+    theirs = await call_aside(os.getpriority, os.PRIO_PROCESS, 0, limiter=LIMITER)
+    assert theirs == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+
+
+def _thread_name() -> str:
+    return threading.current_thread().name
