@@ -76,17 +76,18 @@ async def _stack_of(base: Message, context: Context) -> dict[str, Value]:
 
 def _activate(base: Message, entry: str, device: Value) -> Message:
     """The base with one entry's device and prefixes; what was there is kept as `previous-*`."""
-    items = dict(base)
-    items["previous-device"] = base.get("device", b"stack@1.0")
+    changes: dict[str, Value] = {
+        "previous-device": base.get("device", b"stack@1.0"),
+        "device": device,
+        "device-key": entry.encode(),
+    }
     for plain, previous in _RESTORED.items():
         if plain in base:
-            items[previous] = base[plain]
+            changes[previous] = base[plain]
         own = base.get(f"{plain}es")
         if isinstance(own, list | Message) and (prefix := _entry_of(own, entry)) is not None:
-            items[plain] = prefix
-    items["device"] = device
-    items["device-key"] = entry.encode()
-    return base.set_values({k: v for k, v in items.items() if base.get(k) is not v})
+            changes[plain] = prefix
+    return base.set_values(changes)
 
 
 def _entry_of(prefixes: list[Value] | Message, entry: str) -> Value:

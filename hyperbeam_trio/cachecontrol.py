@@ -49,6 +49,8 @@ def lookup_directives(request: Message, base: Message, option: Directives) -> Di
     """Whether to look up: yes by default < request < base < option; and only-if-cached of any."""
     asked = directives_of(request.get("cache-control"))
     held = directives_of(base.get("cache-control"))
+    if asked is held is SILENT and option.lookup is not None:
+        return option
     lookup = True
     for source in (asked, held, option):
         lookup = lookup if source.lookup is None else source.lookup

@@ -36,9 +36,12 @@ class Run:
     misses: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Context:
-    """Passed to every device function; immutable but for the `run` that it reports to."""
+    """Passed to every device function; nobody changes one, but for the `run` that it reports to.
+
+    Not frozen, since every step makes one, and freezing costs more than all the rest of it.
+    """
 
     node: Node
     cache_control: Directives = SILENT
@@ -66,7 +69,16 @@ class Context:
 
     def internal(self) -> Context:
         """For a device's own bookkeeping: nothing looked up, nothing stored, no hashpaths."""
-        return replace(self, cache_control=_NOTHING_KEPT, hashpath="ignore")
+        return Context(
+            self.node,
+            _NOTHING_KEPT,
+            "ignore",
+            self.depth,
+            self.flight,
+            self.run,
+            self.step_hook,
+            self.devices,
+        )
 
     def sealed(self) -> Context:
         """For a device whose answer is fixed though it asks volatile things on the way."""

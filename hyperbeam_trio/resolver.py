@@ -76,6 +76,9 @@ class Resolver:
         """`request.path` split at `/`, the whole request repeated for every part (spec/03 §3)."""
         if isinstance(request, str):
             request = Message.of({"path": request.encode()})
+        path = request.get("path")
+        if type(path) is bytes and b"/" not in path:
+            return await self.step(base, request, context)
         parts = path_parts(request)
         if len(parts) < 2:
             return await self.step(base, request, context)
