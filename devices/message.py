@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hyperbeam_trio.cache.streaming import load_verifiable, streamed
 from hyperbeam_trio.codec.commit import commit_signed, commit_unsigned
 from hyperbeam_trio.commitments import Selector, committed_keys, selected_id, verify_message
 from hyperbeam_trio.context import Context
@@ -14,7 +15,6 @@ from hyperbeam_trio.message import (
     Resolve,
     Value,
     as_text,
-    describe,
     public_keys,
     to_value,
 )
@@ -79,8 +79,9 @@ class MessageDevice(Device):
     @key
     async def id(self, base: Message, request: Message, context: Context) -> Value:
         """The base's id: of the commitments that `committers` and `commitment-ids` select."""
-        loaded = await context.cache.load_binaries(base)
-        return selected_id(loaded, **_selectors(request)).encode()
+        found = streamed(base, context.cache)
+        whole = found.message if found else await context.cache.load_binaries(base)
+        return selected_id(whole, **_selectors(request)).encode()
 
     @key
     async def committers(self, base: Message, request: Message, context: Context) -> Value:
@@ -100,9 +101,7 @@ class MessageDevice(Device):
     @key
     async def verify(self, base: Message, request: Message, context: Context) -> Value:
         """Whether every selected commitment holds; true where none is selected."""
-        target = await context.load_all(await _target(base, request, context))
-        if not isinstance(target, Message):
-            raise BadRequest(f"There is nothing to verify in {describe(target)}.")
+        target = await load_verifiable(await _target(base, request, context), context.cache)
         return verify_message(target, **_selectors(request), secret=request.binary("secret", None))
 
     @key(volatile=True)

@@ -25,6 +25,8 @@ from hyperbeam_trio.store import Store
 
 T = TypeVar("T")
 
+STREAM_BYTES: Final = 8 * 1024 * 1024
+"""Binaries up to this size are always put together, unless a cache joins less."""
 KNOWN: Final = 16_384
 """Store keys that are remembered as written, so that nobody writes them again; 200 bytes each."""
 
@@ -51,6 +53,11 @@ class Writer(Loader):
         self.pause = Pause()
         self.watch: Callable[[Staging], None] | None = None
         self.sweeps = 0
+
+    @property
+    def stream_bytes(self) -> int:
+        """Binaries over this size are read in pieces wherever that will do."""
+        return min(STREAM_BYTES, self._join_bytes)
 
     async def write(self, value: Value, *, names: Sequence[str] = ()) -> str:
         """Store a message, list or binary with all that is nested in it; its (unsigned) id.

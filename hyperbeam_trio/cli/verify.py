@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import click
 import trio
 
+from hyperbeam_trio.cache.writing import STREAM_BYTES
+from hyperbeam_trio.codec.ans104 import linked_message, takes_link
 from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.config import NodeConfig
-from hyperbeam_trio.crypto.encoding import is_id
+from hyperbeam_trio.crypto.elsewhere import Elsewhere
+from hyperbeam_trio.crypto.encoding import human_id, is_id
+from hyperbeam_trio.crypto.item_stream import DataItemStream, file_pieces
 from hyperbeam_trio.errors import BadRequest, NotFound, RemoteError
-from hyperbeam_trio.message import Message
+from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.verifiers import holds
 
 _CODECS = {".json": "json@1.0", ".httpsig": "httpsig@1.0", ".http": "httpsig@1.0"}
@@ -62,11 +67,34 @@ def _line(message: Message, commitment: Commitment) -> bool:
 def _from_file(path: Path, codec: str | None) -> Message:
     from hyperbeam_trio.device import DeviceTable
 
+    if codec in (None, _ANS104) and path.suffix not in _CODECS:
+        large = _from_large_item(path) if path.stat().st_size > STREAM_BYTES else None
+        if large is not None:
+            return large
     devices = DeviceTable(NodeConfig().default_device)
     found = devices.get(codec or _CODECS.get(path.suffix, _ANS104)).codec
     if found is None:
         raise BadRequest(f"{codec} is no encoding.")
     return found.from_bytes(path.read_bytes())
+
+
+def _from_large_item(path: Path) -> Message | None:
+    """The message of an item, hashes in the place of its data; `None` if it is a bundle."""
+    stream, whole = DataItemStream(), sha256()
+    with path.open("rb") as file:
+        for piece in file_pieces(file):
+            data = stream.begin(piece)
+            if stream.header is not None and not takes_link(stream.header):
+                return None
+            stream.add(data)
+            whole.update(data)
+    if stream.header is None:
+        raise BadRequest(f"{path} ends within the header of an item.")
+    link = Link(human_id(whole.digest()), "binary", stream.data_size)
+    message = linked_message(stream.header, link)
+    stand_in = Elsewhere(whole.digest(), stream.data_hash)
+    replaced = {key: stand_in if value == link else value for key, value in message.items()}
+    return Message.of(replaced).with_commitments(message.commitments.values())
 
 
 def _from_url(url: str) -> Message:
@@ -84,15 +112,15 @@ def _from_url(url: str) -> Message:
 
 async def _from_store(id: str, stores: list[str]) -> Message:
     from hyperbeam_trio.cache import Cache
+    from hyperbeam_trio.cache.streaming import load_verifiable
     from hyperbeam_trio.store import open_stores
 
     opened = await open_stores(NodeConfig(store=stores).stores())
     try:
         cache = Cache(opened)
         found = await cache.read(id, commitments="all")
-        loaded = await cache.load_all(found) if found is not None else None
+        if not isinstance(found, Message):
+            raise NotFound(f"No message of id {id} is stored in {', '.join(stores)}.")
+        return await load_verifiable(found, cache)
     finally:
         await opened.close()
-    if not isinstance(loaded, Message):
-        raise NotFound(f"No message of id {id} is stored in {', '.join(stores)}.")
-    return loaded

@@ -33,6 +33,7 @@ from hyperbeam_trio.crypto.bundle import (
     read_map,
 )
 from hyperbeam_trio.crypto.data_item import DataItem
+from hyperbeam_trio.crypto.elsewhere import Elsewhere
 from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
 from hyperbeam_trio.crypto.field import Tag
 from hyperbeam_trio.crypto.item_header import ItemHeader, build_fields
@@ -112,7 +113,10 @@ def read_data(data: memoryview, tags: Mapping[str, bytes], depth: int = 0) -> di
         return {}
     if not is_bundle(tags):
         key = tags.get(DATA_KEY) or b"data"
-        return {key.decode("utf-8", "replace"): bytes(data)}
+        whole = data.obj
+        return {
+            key.decode("utf-8", "replace"): whole if isinstance(whole, Elsewhere) else bytes(data)
+        }
     bundle = Bundle(data)
     manifest = tags.get("bundle-map")
     if manifest is not None:
@@ -315,7 +319,14 @@ def _holds(item: DataItem, commitment: Commitment) -> bool:
     if commitment.type == UNSIGNED:
         return not item.is_signed and item.unsigned_id == commitment.id
     claimed = (commitment.id, commitment.committer, commitment.signature)
-    return claimed == (item.id, item.address, item.signature) and item.verify()
+    return claimed == (item.id, item.address, item.signature) and _is_signed(item)
+
+
+def _is_signed(item: DataItem) -> bool:
+    data = item.data.obj
+    if isinstance(data, Elsewhere):
+        return data.deep_hash is not None and item.verifies_with(data.deep_hash)
+    return item.verify()
 
 
 def _says(item: DataItem, message: Message, commitment: Commitment) -> bool:
@@ -335,6 +346,11 @@ class Ans104Codec(Codec):
 
     def to_bytes(self, message: Message, *, bundle: bool) -> bytes:
         return write_item(message, bundle=bundle).to_bytes()
+
+    def to_pieces(self, message: Message, *, bundle: bool) -> Sequence[bytes]:
+        item = write_item(message, bundle=bundle)
+        data = item.data.obj
+        return [item.raw, data] if isinstance(data, Elsewhere) else [item.to_bytes()]
 
     def from_bytes(self, data: bytes) -> Message:
         value = read_item(DataItem.parse(data))

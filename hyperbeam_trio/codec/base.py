@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,6 +34,10 @@ class Codec(ABC):
         Raises `BadRequest` for values that this form can't carry, `NotAcceptable` if it has no
         bytes at all.
         """
+
+    def to_pieces(self, message: Message, *, bundle: bool) -> Sequence[bytes]:
+        """The same bytes in pieces, of which one may be an `Elsewhere` of the message."""
+        return [self.to_bytes(message, bundle=bundle)]
 
     @abstractmethod
     def from_bytes(self, data: bytes) -> Message:

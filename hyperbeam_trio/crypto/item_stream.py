@@ -35,6 +35,11 @@ class DataItemStream:
         """Bytes of data so far."""
         return self._content.size
 
+    @property
+    def data_hash(self) -> bytes:
+        """The deep hash of the data so far."""
+        return self._content.digest()
+
     def update(self, piece: bytes | memoryview) -> memoryview:
         """Take the next piece of the item; the part of it that is data comes back, uncopied.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, TypeAlias
 
+from hyperbeam_trio.crypto.elsewhere import Elsewhere
 from hyperbeam_trio.crypto.encoding import hash_id, to_base64
 
 Parameters: TypeAlias = Mapping[str, str | int]
@@ -93,7 +94,8 @@ def base_of(components: Sequence[tuple[str, bytes]], params: str) -> bytes:
 
 def content_digest(body: bytes | memoryview) -> str:
     """The value of `content-digest` for a whole body, also an empty one (spec/02 §3.1, §9.3)."""
-    return f"sha-256=:{to_base64(sha256(body).digest())}:"
+    digest = body.digest if isinstance(body, Elsewhere) else sha256(body).digest()
+    return f"sha-256=:{to_base64(digest)}:"
 
 
 def commitment_label(signature: bytes) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hyperbeam_trio.cache.streaming import streamed
 from hyperbeam_trio.codec.ids import link_id
 from hyperbeam_trio.commitments import without_but_committed
 from hyperbeam_trio.errors import STATUS_NAMES, HyperbeamError, KeyNotFound
@@ -102,15 +104,25 @@ class Renderer:
         """
         name = self._negotiator.reply_codec(request, answer)
         bundle = request.bool("accept-bundle", False)
+        found = streamed(answer, self._node.cache)
+        if found is not None:
+            headers, pieces = await self._encoded(name, found.message, bundle)
+            if pieces[-1] is found.stand_in:
+                stream = found.pieces(self._node.cache, b"".join(pieces[:-1]))
+                return HttpResponse(status, [*_cors(request, headers), *headers], stream)
+        headers, pieces = await self._encoded(name, answer, bundle)
+        return HttpResponse(status, [*_cors(request, headers), *headers], b"".join(pieces))
+
+    async def _encoded(
+        self, name: str, answer: Message, bundle: bool
+    ) -> tuple[list[Header], Sequence[bytes]]:
         answer = await (self._loaded(answer) if bundle else self._linked(answer))
         answer = await self._signed(answer)
-        if name == self._negotiator.default:
-            encoded = self._negotiator.codec(name).encode(answer, bundle=bundle)
-            headers = [(key.encode(), value) for key, value in encoded.headers]
-            body = encoded.body or b""
-        else:
-            headers, body = self._with_body(name, answer, bundle)
-        return HttpResponse(status, [*_cors(request, headers), *headers], body)
+        if name != self._negotiator.default:
+            return self._with_body(name, answer, bundle)
+        encoded = self._negotiator.codec(name).encode(answer, bundle=bundle)
+        headers = [(key.encode(), value) for key, value in encoded.headers]
+        return headers, [encoded.body or b""]
 
     async def _loaded(self, answer: Message) -> Message:
         loaded = await self._node.cache.load_all(answer)
@@ -135,9 +147,11 @@ class Renderer:
             return answer
         return await self._node.sign(answer)
 
-    def _with_body(self, name: str, answer: Message, bundle: bool) -> tuple[list[Header], bytes]:
+    def _with_body(
+        self, name: str, answer: Message, bundle: bool
+    ) -> tuple[list[Header], Sequence[bytes]]:
         codec = self._negotiator.codec(name)
-        body = codec.to_bytes(answer, bundle=bundle)
+        pieces = codec.to_pieces(answer, bundle=bundle)
         headers: list[Header] = []
         for key, value in answer.items():
             text = None if key in ("body", "data", "content-type") else _header_text(value)
@@ -146,7 +160,7 @@ class Renderer:
         headers.append((b"codec-device", name.encode()))
         mime = codec.content_type or f"application/{name.partition('@')[0]}"
         headers.append((b"content-type", mime.encode()))
-        return headers, body
+        return headers, pieces
 
 
 def _header_text(value: Value) -> bytes | None:

@@ -10,11 +10,16 @@ import httpx
 import pytest
 import trio
 
+from hyperbeam_trio.cache.streaming import load_verifiable
+from hyperbeam_trio.codec.httpsig import HTTPSIG
+from hyperbeam_trio.codec.ids import fresh_id
 from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.crypto.field import Tag
+from hyperbeam_trio.crypto.signature_base import content_digest
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
+from hyperbeam_trio.errors import TooLarge
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.testing.node import running_node, served
 
@@ -121,3 +126,72 @@ async def size_of(pieces: AsyncIterator[bytes]) -> int:
         size += len(piece)
         await trio.lowlevel.checkpoint()
     return size
+
+
+LARGE = b"".join(bytes([n]) * MIB for n in range(5)) + b"the end"
+FEW = {"join_bytes": 2 * MIB, "max_body": 2 * MIB}
+"""A node that puts no more together than a fraction of `LARGE`."""
+
+
+async def get(url: str, **headers: str) -> httpx.Response:
+    return await trio.to_thread.run_sync(lambda: httpx.get(url, headers=headers, timeout=60))
+
+
+async def test_what_is_too_large_to_be_put_together_is_verified_and_sent_in_pieces(
+    door: str,
+) -> None:
+    item = signed(LARGE)
+    async with running_node(http_server=door, **FEW) as node, served(node) as url:
+        assert (await post(url, item.to_bytes())).status_code == 200
+        with pytest.raises(TooLarge):
+            await node.cache.load_all(await node.cache.read(item.id))
+        assert (await get(f"{url}{item.id}/data")).content == LARGE
+        whole = await get(f"{url}{item.id}")
+        assert whole.content == LARGE
+        assert whole.headers["content-digest"] == content_digest(LARGE)
+        assert whole.headers["name"] == "large"
+        answer = await get(f"{url}{item.id}/verify&committers=all")
+        assert answer.text == "true", answer.text
+        assert (await get(f"{url}{item.id}/id")).text == fresh_id(Message(data=LARGE, name="large"))
+
+
+async def test_a_stored_item_is_given_back_to_the_byte(door: str) -> None:
+    item = signed(LARGE)
+    async with running_node(http_server=door, **FEW) as node, served(node) as url:
+        await post(url, item.to_bytes())
+        answer = await get(f"{url}{item.id}", **{"require-codec": "application/ans104"})
+        assert answer.content == item.to_bytes()
+
+
+async def test_a_large_answer_that_the_node_signs_verifies() -> None:
+    async with running_node(force_signed=True, **FEW) as node, served(node) as url:
+        await post(url, signed(LARGE).to_bytes())
+        answer = await get(f"{url}{signed(LARGE).id}/data")
+        received = [(name.decode().lower(), value) for name, value in answer.headers.raw]
+        message = HTTPSIG.decode(received, answer.content)
+        assert list(message.signers) == [node.address]
+        assert verify_message(message, committers="all")
+        assert message["body"] == LARGE
+
+
+async def test_damage_in_the_middle_of_a_stored_item_is_not_verified() -> None:
+    item = signed(LARGE)
+    async with running_node(**FEW) as node, served(node) as url:
+        await post(url, item.to_bytes())
+        part = f"data/{hash_id(LARGE[2 * MIB :][:MIB])}"
+        await node.store.put({part: LARGE[:MIB]})
+        answer = await get(f"{url}{item.id}/verify&committers=all")
+        assert answer.status_code >= 500
+        assert "hash does not hold" in answer.text
+
+
+async def test_a_large_item_does_not_verify_with_other_keys() -> None:
+    item = signed(LARGE)
+    async with running_node(**FEW) as node, served(node) as url:
+        await post(url, item.to_bytes())
+        stored = await node.cache.read(item.id)
+        assert isinstance(stored, Message)
+        assert verify_message(await load_verifiable(stored, node.cache), committers="all")
+        changed = stored.set_values({"name": b"else"})
+        changed = changed.with_commitments(stored.commitments.values())
+        assert not verify_message(await load_verifiable(changed, node.cache), committers="all")
