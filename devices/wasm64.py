@@ -20,8 +20,9 @@ from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.imports import HostFunction
 from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.live import Call, Handle, Live, call_guest
-from hyperbeam_trio.devices.wasm.restoring import restore
+from hyperbeam_trio.devices.wasm.restoring import restore, restore_stored
 from hyperbeam_trio.devices.wasm.signature import Argument, Number, Signature
+from hyperbeam_trio.devices.wasm.snapshot import take_snapshot
 from hyperbeam_trio.devices.wasm.tables import table_of, with_table
 from hyperbeam_trio.devices.wasm.wasi import Wasi
 from hyperbeam_trio.errors import (
@@ -32,7 +33,7 @@ from hyperbeam_trio.errors import (
     NotFound,
     StateLost,
 )
-from hyperbeam_trio.message import Atom, Message, Value, as_text, is_private
+from hyperbeam_trio.message import Atom, Link, Message, Value, as_text, is_private
 from hyperbeam_trio.setting import set_path
 
 K = TypeVar("K")
@@ -93,14 +94,15 @@ class WasmDevice(Device):
 
     @key
     async def snapshot(self, base: Message, request: Message, context: Context) -> Value:
-        """`body`: the guest's linear memory; empty for a module without one."""
+        """`body`: the guest's linear memory, stored in pages; empty for a module without one."""
         handle = _handle(await self._normalized(base, context))
         async with handle.live.lock:
             live = handle.live if handle.current else await self._rebuilt(handle, base, context)
-            live.instance.outside.require_none()
-            memory = live.instance.memory
-            body = await trio.to_thread.run_sync(lambda: bytes(memory.view()) if memory else b"")
-        return Message.of({"body": body})
+            taken = await trio.to_thread.run_sync(take_snapshot, live.instance)
+            if taken is None:
+                return Message.of({"body": b""})
+            handle.live.kept = await context.cache.write_paged(taken, handle.live.kept)
+        return Message.of({"body": handle.live.kept})
 
     @key
     async def normalize(self, base: Message, request: Message, context: Context) -> Value:
@@ -181,20 +183,23 @@ class WasmDevice(Device):
         device_key = base.text("device-key", None)
         if isinstance(snapshot, Message) and device_key is not None:
             snapshot = await context.view(snapshot, device_key)
-        body = await context.view(snapshot, "body") if isinstance(snapshot, Message) else None
-        if not isinstance(body, bytes):
+        body = snapshot.get("body") if isinstance(snapshot, Message) else None
+        if not isinstance(body, bytes | Link):
             raise StateLost("no_wasm_instance_or_snapshot")
         image = await self._image(base, context)
         live = await self._start(image, base, context)
-        await trio.to_thread.run_sync(partial(restore, live.instance, body, own=False))
-        handle = Handle(image, live, live.generation, memory=body)
+        memory = await restore_stored(live.instance, body, context.cache)
+        live.kept = memory if isinstance(memory, Link) else None
+        handle = Handle(image, live, live.generation, memory)
         return self._accessible(base.without("snapshot"), handle)
 
     async def _rebuilt(self, handle: Handle, base: Message, context: Context) -> Live:
         """A guest of its own in the state of `handle`."""
         memory, calls = handle.steps()
         live = await self._start(handle.image, base, context)
-        if memory:
+        if isinstance(memory, Link):
+            await restore_stored(live.instance, memory, context.cache)
+        elif memory:
             await trio.to_thread.run_sync(restore, live.instance, memory)
         for call in calls:
             await trio.to_thread.run_sync(call_guest, live, call)

@@ -18,16 +18,19 @@ from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.signature import Argument, Number
 from hyperbeam_trio.devices.wasm.wasi import Wasi
-from hyperbeam_trio.message import Message
+from hyperbeam_trio.message import Link, Message
 
 CALLS_BETWEEN_COPIES = 16
 """After so many calls the memory is copied, so that rebuilding never replays more."""
 
 
 class Live:
-    """One guest: its instance, its files, and the state that an import sees while it runs."""
+    """One guest: its instance, its files, and the state that an import sees while it runs.
 
-    __slots__ = ("generation", "importing", "instance", "lock", "state", "wasi")
+    `kept` is the newest snapshot of its memory that is stored.
+    """
+
+    __slots__ = ("generation", "importing", "instance", "kept", "lock", "state", "wasi")
 
     def __init__(self, instance: Instance, wasi: Wasi) -> None:
         self.instance = instance
@@ -36,6 +39,7 @@ class Live:
         self.lock = trio.Lock()
         self.state = Message()
         self.importing = False
+        self.kept: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,15 @@ class Call:
 class Handle:
     """How a state gets at its guest.
 
-    `memory` is a copy of the whole memory at this state; without one the guest is rebuilt from
-    `parent` by `call`, or from the fresh image where there is no parent.
+    `memory` is a copy of the whole memory at this state, or the link to one that is stored; without
+    one the guest is rebuilt from `parent` by `call`, or from the fresh image where there is no
+    parent.
     """
 
     image: Image
     live: Live
     generation: int
-    memory: bytes | None = None
+    memory: bytes | Link | None = None
     parent: Handle | None = None
     call: Call | None = None
     depth: int = 0
@@ -87,7 +92,7 @@ class Handle:
         copy = bytes(memory.view()) if memory is not None else b""
         return Handle(self.image, self.live, self.live.generation, copy)
 
-    def steps(self) -> tuple[bytes | None, list[Call]]:
+    def steps(self) -> tuple[bytes | Link | None, list[Call]]:
         """What to rebuild from: a copy of the memory or `None`, and the calls after it."""
         calls: list[Call] = []
         handle = self

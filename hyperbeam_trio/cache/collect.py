@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import TracebackType
@@ -17,23 +17,25 @@ from hyperbeam_trio.cache.layout import (
     DATA,
     MESSAGE,
     NAME,
+    PACKED,
     PARTS,
     RESULT,
     escape,
 )
-from hyperbeam_trio.cache.parts import PART_BYTES
+from hyperbeam_trio.cache.packing import PAGE_BYTES
 from hyperbeam_trio.cache.results import Cache
 from hyperbeam_trio.cache.staging import Staging
 from hyperbeam_trio.cache.verify import links
 from hyperbeam_trio.cache.walk import WINDOW, Progress, Walk, read_window, windows
 from hyperbeam_trio.errors import BadRequest, CorruptData
-from hyperbeam_trio.message import Link
 
 STEP: Final = 1000
 """Messages that are marked between two reports."""
 
 # What points goes before what it points at, so that a sweep may stop anywhere.
-_SWEPT = (RESULT, ALIAS, COMMITMENTS, MESSAGE, PARTS, DATA)
+_SWEPT = (RESULT, ALIAS, COMMITMENTS, MESSAGE, PARTS, PACKED, DATA)
+_LISTING = (PARTS, PACKED)
+"""Records whose links are parts of a binary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +137,14 @@ class Collector:
         data = await self._store.get(key)
         if data is not None:
             self._keep(key)
-            self._follow(links(record.decode(key, data)))
+            self._follow(key, data)
             if self._marked:
                 await self._mark_records(await self._store.list(f"{COMMITMENTS}{id}/"))
             return
         self._keep(DATA + id)
         alias = ALIAS + escape(id)
         if not self._is_kept(alias):
-            await self._mark_records([alias, PARTS + id])
+            await self._mark_records([alias, PARTS + id, PACKED + id])
 
     async def _mark_records(self, keys: Sequence[str]) -> None:
         for window in windows(keys):
@@ -151,16 +153,22 @@ class Collector:
                     raise found
                 if found is not None:
                     self._keep(key)
-                    self._follow(links(record.decode(key, found)))
+                    self._follow(key, found)
 
-    def _follow(self, found: Iterator[Link]) -> None:
-        for link in found:
-            if link.kind == "binary":
-                self._keep(DATA + link.id)
-                if link.size > PART_BYTES:
+    def _follow(self, key: str, data: bytes) -> None:
+        """Keep what a record leads to, or let it wait for that."""
+        for link in links(record.decode(key, data)):
+            if link.kind != "binary":
+                self._waiting.append(link.id)
+            elif key.startswith(_LISTING):
+                # Most pages are those of other binaries, too.
+                if not self._is_kept(PACKED + link.id):
+                    self._keep(PACKED + link.id)
                     self._waiting.append(link.id)
             else:
-                self._waiting.append(link.id)
+                self._keep(DATA + link.id)
+                if link.size >= PAGE_BYTES:
+                    self._waiting.append(link.id)
 
     def _written(self, staging: Staging) -> None:
         """Keep what is being written, and what it leads to."""
@@ -169,11 +177,11 @@ class Collector:
                 self._waiting.append(key.removeprefix(MESSAGE))
             else:
                 self._keep(key)
-            if key.startswith(PARTS):
-                self._follow(links(record.decode(key, staging.entries[key])))
+            if key.startswith(_LISTING):
+                self._follow(key, staging.entries[key])
         for key, note in staging.notes.items():
             self._keep(key)
-            self._follow(links(record.decode(key, note)))
+            self._follow(key, note)
         self._waiting += staging.added
 
     def _keep(self, key: str) -> None:

@@ -1,7 +1,8 @@
 """Where things lie in a store: content, records and names (spec/04 §6.4 "Ours").
 
     data/<id>                content: a binary under its base64url SHA-256, nothing around it
-    parts/<id>               the parts, each a binary of its own, of one that came in pieces
+    packed/<id>              a page of a binary, deflated, maybe as what differs from another page
+    parts/<id>               the parts or pages, in their order, of a binary that consists of them
     message/<id>             a message or list under its unsigned id, never changed
     commitments/<id>/<cid>   a commitment of that message
     alias/<cid>              what a commitment id, or the combined id of several, stands for
@@ -22,6 +23,7 @@ from urllib.parse import quote, unquote
 from hyperbeam_trio.crypto.encoding import hash_id
 
 DATA: Final = "data/"
+PACKED: Final = "packed/"
 PARTS: Final = "parts/"
 MESSAGE: Final = "message/"
 COMMITMENTS: Final = "commitments/"
@@ -29,7 +31,7 @@ ALIAS: Final = "alias/"
 RESULT: Final = "result/"
 NAME: Final = "name/"
 
-NAMESPACES: Final = (DATA, PARTS, MESSAGE, COMMITMENTS, ALIAS, RESULT, NAME)
+NAMESPACES: Final = (DATA, PACKED, PARTS, MESSAGE, COMMITMENTS, ALIAS, RESULT, NAME)
 
 LONGEST_PLAIN: Final = 300
 """Bytes of an escaped text that is its own store key; longer ones end in a hash."""

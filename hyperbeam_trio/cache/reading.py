@@ -14,8 +14,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 import trio
 
 from hyperbeam_trio.cache import record
-from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, PARTS, escape
+from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, PACKED, PARTS, escape
 from hyperbeam_trio.cache.memo import Memo
+from hyperbeam_trio.cache.packing import PAGE_BYTES, Packed, Page, read_packed
 from hyperbeam_trio.cache.parts import JOIN_BYTES, Checker, listed_parts
 from hyperbeam_trio.cache.record import MISSING, Missing, damaged
 from hyperbeam_trio.cache.staging import HASH_INLINE_BYTES, commitment_key
@@ -284,7 +285,7 @@ class Reader:
             return
         checker = Checker(link.id, self.hashing)
         for part in parts:
-            piece = await self._whole_blob(part.id)
+            piece = await self._part(part)
             if piece is None:
                 raise damaged(DATA + part.id, "it is gone, but a larger binary consists of it")
             await checker.add(piece)
@@ -306,6 +307,24 @@ class Reader:
     async def _parts(self, id: str) -> Sequence[Link] | None:
         data = await self._get(PARTS + id)
         return None if data is None else listed_parts(id, data)
+
+    async def _part(self, part: Link) -> bytes | None:
+        page = await self._page(part.id) if part.size <= PAGE_BYTES else None
+        return await self._whole_blob(part.id) if page is None else page.content()
+
+    async def _page(self, id: str) -> Page | None:
+        """A page as it is stored, with what it differs from."""
+        packed = await self._packed(id)
+        if packed is None or packed.base is None:
+            return None if packed is None else Page(packed)
+        base = await self._packed(packed.base)
+        if base is None or base.base is not None:
+            raise damaged(PACKED + id, f"the page {packed.base} that it differs from is gone")
+        return Page(packed, base)
+
+    async def _packed(self, id: str) -> Packed | None:
+        data = await self._get(PACKED + id)
+        return None if data is None else read_packed(id, data)
 
     async def _whole_blob(self, id: str) -> bytes | None:
         data = await self.store.get(DATA + id)

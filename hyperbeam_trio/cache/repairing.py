@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from hyperbeam_trio.cache.layout import ALIAS, DATA, MESSAGE, escape
+from hyperbeam_trio.cache.layout import ALIAS, DATA, MESSAGE, PACKED, PARTS, escape
 from hyperbeam_trio.cache.verify import Damage, Inspector, verify
 from hyperbeam_trio.cache.walk import Progress, read_window
 from hyperbeam_trio.store import Store
@@ -76,6 +76,9 @@ class _Repairer:
 
 def _forms(damage: Damage) -> list[str]:
     """The keys of what can stand in its place: what an id means depends on the store."""
+    if damage.kind == "missing" and damage.key.startswith(DATA):
+        id = damage.key.removeprefix(DATA)
+        return [damage.key, PACKED + id, PARTS + id]
     if damage.kind == "damaged" or not damage.key.startswith(MESSAGE):
         return [damage.key]
     id = damage.key.removeprefix(MESSAGE)

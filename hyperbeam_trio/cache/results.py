@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hyperbeam_trio.cache.layout import NAME, RESULT, common_prefix, escape, unescape
+from hyperbeam_trio.cache.paging import Pager
 from hyperbeam_trio.cache.parts import JOIN_BYTES
 from hyperbeam_trio.cache.record import damaged, decode
 from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, is_covered
-from hyperbeam_trio.cache.writing import Writer
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
 
@@ -23,7 +23,7 @@ class StoredResult:
     created_at: float
 
 
-class Cache(Writer):
+class Cache(Pager):
     """Messages, results and names over one store; see the bases for reading, loading, writing.
 
     All methods may be called from many tasks at once. `clock` gives the present time in seconds

@@ -14,6 +14,7 @@ from hyperbeam_trio.cache.layout import (
     DATA,
     MESSAGE,
     NAME,
+    PACKED,
     PARTS,
     RESULT,
     escape,
@@ -79,7 +80,7 @@ async def verify(
         done = done.plus(keys[-1], len(keys), size)
         yield done
     # Aliases first: who points at an alias of a suspect points at the suspect.
-    walk = Walk(store, namespaces=(PARTS, ALIAS, COMMITMENTS, MESSAGE, RESULT, NAME))
+    walk = Walk(store, namespaces=(PACKED, PARTS, ALIAS, COMMITMENTS, MESSAGE, RESULT, NAME))
     while referrers and suspects and (keys := await walk.more()):
         for reference in await _references(store, keys, suspects):
             yield reference
@@ -94,7 +95,7 @@ async def _references(store: Store, keys: Sequence[str], suspects: set[str]) -> 
                 continue
             hit = suspects.intersection(targets(key, record.decode(key, found)))
             references += [Reference(target, key) for target in sorted(hit)]
-            if hit and key.startswith((PARTS, ALIAS)):
+            if hit and key.startswith((PACKED, PARTS, ALIAS)):
                 suspects.add(key)
     return references
 
@@ -120,6 +121,7 @@ def targets(key: str, content: Content) -> Iterator[str]:
     for link in links(content):
         if link.kind == "binary":
             yield DATA + link.id
+            yield PACKED + link.id
             yield PARTS + link.id
         else:
             yield MESSAGE + link.id
@@ -200,7 +202,7 @@ class Inspector(Reader):
             return True
 
     async def _has_binary(self, link: Link) -> bool:
-        keys = (DATA + link.id, PARTS + link.id)
+        keys = (DATA + link.id, PACKED + link.id, PARTS + link.id)
         return any([await self._has(key) for key in keys])
 
     async def _wrong_whole(self, key: str) -> str | None:
@@ -213,10 +215,21 @@ class Inspector(Reader):
             return damage.text
         return None
 
+    async def _wrong_page(self, id: str) -> str | None:
+        try:
+            page = await self._page(id)
+            if page is not None:
+                page.content()
+        except CorruptData as damage:
+            return damage.text
+        return None
+
     async def _wrong_id(self, key: str, content: Content) -> str | None:
         """What is wrong with the id in `key`, computed again."""
         if key.startswith(PARTS):
             return await self._wrong_whole(key)
+        if key.startswith(PACKED):
+            return await self._wrong_page(key.removeprefix(PACKED))
         try:
             if key.startswith(MESSAGE):
                 whole = await self._with_binaries(content)

@@ -67,6 +67,18 @@ async def test_a_guest_goes_on_from_its_snapshot_in_another_node(tmp_path):
         assert unsigned_id(await replayed.state(4)) == unsigned_id(resumed)
 
 
+async def test_a_memory_that_grew_goes_on_from_its_snapshot(tmp_path):
+    store = [f"lmdb://{tmp_path}/data"]
+    async with running_node(store=store) as node:
+        counter = await _counter(node)
+        slot = await counter.send(function="grow", parameters=[1])
+        assert await counter.result(slot, "output") == [1]
+        await _add(counter, 5)
+        again = await counter.send(function="grow", parameters=[0])
+    async with running_node(store=store) as node:
+        assert await Running(node, counter.id).result(again, "output") == [2]
+
+
 @pytest.mark.parametrize("function", ["spoil", "nowhere"])
 async def test_a_guest_that_fails_ends_its_own_slot(node, function):
     counter = await _counter(node)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hyperbeam_trio.cache.paging import Paged
+from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.devices.wasm.engine import Engine
 from hyperbeam_trio.devices.wasm.guest import Limits
 from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.outside import StateOutsideMemory
-from hyperbeam_trio.devices.wasm.restoring import restore, restore_pages
-from hyperbeam_trio.devices.wasm.snapshot import ZERO_DIGEST, Snapshots, copy_memory
+from hyperbeam_trio.devices.wasm.restoring import Restorer, restore
+from hyperbeam_trio.devices.wasm.snapshot import ZERO_ID, copy_memory, take_snapshot
 from hyperbeam_trio.errors import BadRequest, GuestLimit
 
 from .conftest import assemble
@@ -37,53 +39,43 @@ def contents(instance: Instance) -> bytes:
 # Taking.
 
 
-def test_first_snapshot_lists_every_page_that_is_not_zero(guest):
-    snapshots = Snapshots(guest(PAGES))
-    snapshot = snapshots.take()
-    assert snapshot.size == 40 * PAGE
-    assert snapshot.changed == (0, 1, 20)
-    assert {n for n, digest in enumerate(snapshot.pages) if digest != ZERO_DIGEST} == {0, 1, 20}
-
-
-def test_pages_are_named_by_their_hash(guest):
+def test_a_snapshot_names_the_memory_and_its_pages_by_their_hashes(guest):
     paged = guest(PAGES)
-    snapshots = Snapshots(paged)
-    snapshot = snapshots.take()
-    for number, digest in enumerate(snapshot.pages):
-        assert hashlib.sha256(snapshots.page(number)).digest() == digest
-    assert snapshots.body() == contents(paged)
+    snapshot = take_snapshot(paged)
+    whole = contents(paged)
+    assert snapshot.size == len(whole) == 40 * PAGE
+    assert snapshot.id == hash_id(whole)
+    for number, id in enumerate(snapshot.pages):
+        page = whole[number * PAGE : (number + 1) * PAGE]
+        assert id == hash_id(page)
+        assert snapshot.content(number) == page
+    assert {n for n, id in enumerate(snapshot.pages) if id != ZERO_ID} == {0, 1, 20}
 
 
-def test_next_snapshot_lists_what_changed_since(guest):
+def test_pages_that_did_not_change_have_the_same_names_again(guest):
     paged = guest(PAGES)
-    snapshots = Snapshots(paged)
-    first = snapshots.take()
-    assert snapshots.take().changed == ()
+    first = take_snapshot(paged)
+    assert take_snapshot(paged).pages == first.pages
     paged.call("poke", [5 * PAGE + 17, 1])
     paged.call("poke", [39 * PAGE, 1])
-    second = snapshots.take()
-    assert second.changed == (5, 39)
+    second = take_snapshot(paged)
+    assert [n for n in range(40) if first.pages[n] != second.pages[n]] == [5, 39]
     paged.call("poke", [5 * PAGE + 17, 0])
-    third = snapshots.take()
-    assert third.changed == (5,)
-    assert third.pages[5] == first.pages[5] == ZERO_DIGEST
+    assert take_snapshot(paged).pages[5] == first.pages[5] == ZERO_ID
 
 
 def test_grown_memory_is_taken_whole(guest):
     paged = guest(PAGES)
-    snapshots = Snapshots(paged)
-    snapshots.take()
     paged.call("grow", [10])
     paged.call("poke", [45 * PAGE, 1])
-    snapshot = snapshots.take()
+    snapshot = take_snapshot(paged)
     assert snapshot.size == 50 * PAGE
-    assert snapshot.changed == (45,)
+    assert snapshot.pages[45] != ZERO_ID
 
 
-def test_module_without_memory_has_an_empty_snapshot(guest):
-    snapshots = Snapshots(guest("(module)"))
-    assert snapshots.take().pages == ()
-    assert snapshots.body() == b""
+def test_module_without_memory_has_no_snapshot(guest):
+    assert take_snapshot(guest("(module)")) is None
+    assert take_snapshot(guest('(module (memory (export "memory") 0))')) is None
 
 
 def test_copy_reuses_its_buffer_whatever_its_size_was(guest):
@@ -102,6 +94,13 @@ def test_copy_of_no_memory_is_empty(guest):
 # Restoring.
 
 
+def restore_from(instance: Instance, snapshot: Paged) -> None:
+    restorer = Restorer(instance, snapshot.size)
+    numbered = enumerate(snapshot.pages)
+    restorer.write((n, snapshot.content(n)) for n, id in numbered if id != ZERO_ID)
+    restorer.finish()
+
+
 def used_guest(guest) -> Instance:
     used = guest(PAGES)
     used.call("poke", [7 * PAGE + 3, 9])
@@ -118,11 +117,8 @@ def test_restored_guest_has_the_memory_of_the_other(guest):
 
 def test_guest_restored_from_pages_has_it_too(guest):
     used = used_guest(guest)
-    snapshots = Snapshots(used)
-    snapshot = snapshots.take()
-    pages = [(n, snapshots.page(n)) for n in range(40) if snapshot.pages[n] != ZERO_DIGEST]
     fresh = guest(PAGES)
-    restore_pages(fresh, snapshot.size, pages)
+    restore_from(fresh, take_snapshot(used))
     assert contents(fresh) == contents(used)
 
 
@@ -202,12 +198,12 @@ def test_snapshot_beyond_the_limits_is_a_limit_error(guest):
 @pytest.mark.parametrize("number", [-1, 40, 2**40])
 def test_page_outside_of_the_snapshot_is_refused(guest, number):
     with pytest.raises(BadRequest, match=f"Page {number} is outside"):
-        restore_pages(guest(PAGES), 40 * PAGE, [(number, bytes(PAGE))])
+        Restorer(guest(PAGES), 40 * PAGE).write([(number, bytes(PAGE))])
 
 
 def test_page_of_another_size_is_refused(guest):
     with pytest.raises(BadRequest, match="Page 3 of a snapshot has 5 bytes"):
-        restore_pages(guest(PAGES), 40 * PAGE, [(3, b"short")])
+        Restorer(guest(PAGES), 40 * PAGE).write([(3, b"short")])
 
 
 pokes = st.lists(st.tuples(st.integers(0, 40 * PAGE - 1), st.integers(0, 255)), max_size=5)
@@ -218,15 +214,14 @@ pokes = st.lists(st.tuples(st.integers(0, 40 * PAGE - 1), st.integers(0, 255)), 
 def test_pages_kept_by_hash_always_rebuild_the_memory(rounds):
     engine_image = ENGINE.compile(assemble(PAGES))
     live, kept = Instance(engine_image), {}
-    snapshots = Snapshots(live)
     for round_of_pokes in rounds:
         for address, value in round_of_pokes:
             live.call("poke", [address, value])
-        snapshot = snapshots.take()
-        kept |= {snapshot.pages[n]: snapshots.page(n) for n in snapshot.changed}
+        snapshot = take_snapshot(live)
+        kept |= {id: snapshot.content(n) for n, id in enumerate(snapshot.pages) if id not in kept}
         rebuilt = Instance(engine_image)
-        pages = [(n, kept[d]) for n, d in enumerate(snapshot.pages) if d != ZERO_DIGEST]
-        restore_pages(rebuilt, snapshot.size, pages)
+        contents_by_number = [kept[id] for id in snapshot.pages]
+        restore_from(rebuilt, replace(snapshot, content=contents_by_number.__getitem__))
         assert contents(rebuilt) == contents(live)
 
 
@@ -262,9 +257,8 @@ GLOBALS = """
 
 def test_stack_pointer_that_is_back_is_no_state(guest):
     live = guest(GLOBALS)
-    snapshots = Snapshots(live)
     live.call("quiet", [])
-    assert snapshots.take().changed == (0,)
+    assert take_snapshot(live).pages != (ZERO_ID,)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +274,7 @@ def test_state_in_globals_and_tables_is_refused(guest, function, place):
     with pytest.raises(
         StateOutsideMemory, match=r"^Module keeps state outside its memory\.$"
     ) as caught:
-        Snapshots(live).take()
+        take_snapshot(live)
     assert caught.value.status == 500
     assert str(caught.value.details["place"]).endswith(place)
     with pytest.raises(StateOutsideMemory):
@@ -291,7 +285,7 @@ def test_state_that_is_gone_again_is_no_state(guest):
     live = guest(GLOBALS)
     for function in ("count", "back", "table", "clear"):
         live.call(function, [])
-    assert Snapshots(live).take().size == PAGE
+    assert take_snapshot(live).size == PAGE
 
 
 def test_what_start_functions_set_is_no_state(guest):
@@ -299,7 +293,7 @@ def test_what_start_functions_set_is_no_state(guest):
         """(module (memory (export "memory") 1) (global $g (mut i32) (i32.const 0))
           (func (export "emscripten_stack_init") (global.set $g (i32.const 4096))))"""
     )
-    assert Snapshots(live).take().size == PAGE
+    assert take_snapshot(live).size == PAGE
 
 
 def test_reference_that_can_not_be_compared_is_state(guest):
@@ -309,7 +303,7 @@ def test_reference_that_can_not_be_compared_is_state(guest):
             (global.set $g (block $h (result exnref)
               (try_table (catch_all_ref $h) (throw $t)) unreachable))))"""
     )
-    assert Snapshots(live).take().size == PAGE
+    assert take_snapshot(live).size == PAGE
     live.call("keep", [])
     with pytest.raises(StateOutsideMemory):
-        Snapshots(live).take()
+        take_snapshot(live)
