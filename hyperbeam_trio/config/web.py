@@ -23,7 +23,6 @@ from hyperbeam_trio.config.option import (
 
 _DOORS: Kind[Literal["trio", "hypercorn"]] = choice("trio", "hypercorn")
 _RETRY_MODES: Kind[Literal["backoff", "constant"]] = choice("backoff", "constant")
-_LEGACY_UNIT = {"prefix": "http://localhost:6363"}
 _GRAPHQL = ("https://ao-search-gateway.goldsky.com", "https://arweave-search.goldsky.com")
 _ARWEAVE = "https://arweave.net"
 
@@ -134,10 +133,6 @@ class NetworkOptions(Options):
     routes = Option(
         listing(table),
         [
-            {"template": "/result/.*", "node": _LEGACY_UNIT},
-            {"template": "/snapshot/.*", "node": _LEGACY_UNIT},
-            {"template": "/dry-run.*", "node": _LEGACY_UNIT},
-            {"template": "/state.*", "node": _LEGACY_UNIT},
             {
                 "template": "/graphql",
                 "nodes": [{"prefix": url} for url in (*_GRAPHQL, _ARWEAVE)],
@@ -147,9 +142,9 @@ class NetworkOptions(Options):
                 "template": "^/arweave",
                 "node": {"match": "^/arweave", "with": _ARWEAVE},
             },
-            {"template": "/raw", "node": {"prefix": _ARWEAVE}},
+            {"template": "^/raw", "node": {"prefix": _ARWEAVE}},
         ],
-        "where outgoing requests go; the first that matches",
+        "where outgoing requests go; the first that matches, else a compute unit here",
     )
     router_opts = Option(table, {}, "provider, registrar and offered routes of router@1.0")
     route_owners = Option(listing(text), [], "addresses that may add routes (operator)")

@@ -15,6 +15,9 @@ from hyperbeam_trio.message import Message, Value, numbered, to_value
 if TYPE_CHECKING:
     from hyperbeam_trio.context import Context
 
+UNIT_PATHS: Final = ("/result/.*", "/snapshot/.*", "/dry-run.*", "/state.*")
+"""What a legacy compute unit is asked for (spec/07 §2.7)."""
+
 CHANCE: Final = random.SystemRandom()
 """What strategies that choose by chance ask; it has no state of its own."""
 
@@ -58,13 +61,20 @@ async def route_of(message: Message, context: Context) -> Route | None:
     """The first route that fits: of the operator's provider if there is one, else configured."""
     provider = context.config.router_opts.get("provider")
     if provider is None:
-        return find_route(configured_routes(context), message, trusted=True)
+        routes = [*configured_routes(context), *_unit_routes(context)]
+        return find_route(routes, message, trusted=True)
     return find_route(await _provided(to_value(provider), context), message)
 
 
 def configured_routes(context: Context) -> list[Value]:
     """The routes in the node's options, as messages."""
     return [to_value(route) for route in context.config.routes]
+
+
+def _unit_routes(context: Context) -> list[Value]:
+    """Routes to a compute unit on this machine, for what the node's own routes don't take."""
+    unit = {"prefix": f"http://localhost:{context.config.genesis_wasm_port}"}
+    return [to_value({"template": template, "node": unit}) for template in UNIT_PATHS]
 
 
 async def _provided(provider: Value, context: Context) -> list[Value]:

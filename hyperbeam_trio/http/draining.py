@@ -18,15 +18,20 @@ async def open_draining_nursery(grace_seconds: float) -> AsyncIterator[trio.Nurs
     closing = trio.Event()
 
     async def hold(task_status: trio.TaskStatus[trio.Nursery]) -> None:
+        # Under the shield nobody could end a start that was cancelled already.
+        await trio.lowlevel.checkpoint_if_cancelled()
         async with trio.open_nursery() as tasks:
             tasks.cancel_scope.shield = True
             task_status.started(tasks)
             await closing.wait()
 
     async with trio.open_nursery() as outer:
-        tasks = await outer.start(hold)
+        tasks: trio.Nursery | None = None
         try:
+            tasks = await outer.start(hold)
             yield tasks
         finally:
-            tasks.cancel_scope.deadline = trio.current_time() + grace_seconds
+            # A cancellation during the start leaves a shielded task behind that waits for this.
+            if tasks is not None:
+                tasks.cancel_scope.deadline = trio.current_time() + grace_seconds
             closing.set()

@@ -59,6 +59,11 @@ def addresses(sockets: Sequence[socket.socket]) -> list[Address]:
     return [sock.getsockname()[:2] for sock in sockets]
 
 
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
 class Listener:
     """Accepts connections and gives each a task; no fault of one of them gets out."""
 
@@ -68,20 +73,27 @@ class Listener:
 
     async def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve until cancelled; then let requests in flight finish within the grace."""
-        grace = self._traffic.limits.grace_seconds
-        async with open_draining_nursery(grace) as connections:
-            try:
-                async with trio.open_nursery() as accepting:
-                    for sock in sockets:
-                        sock.setblocking(False)
-                        accepting.start_soon(self._accept, sock, connections)
-            finally:
-                with trio.CancelScope(shield=True):
-                    await self._stop(sockets)
+        try:
+            async with open_draining_nursery(self._traffic.limits.grace_seconds) as connections:
+                try:
+                    await self._accept_all(sockets, connections)
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self._stop(sockets)
+        finally:
+            # Also where a cancellation came before the first connection could.
+            _close(sockets)
+
+    async def _accept_all(
+        self, sockets: Sequence[socket.socket], connections: trio.Nursery
+    ) -> None:
+        async with trio.open_nursery() as accepting:
+            for sock in sockets:
+                sock.setblocking(False)
+                accepting.start_soon(self._accept, sock, connections)
 
     async def _stop(self, sockets: Sequence[socket.socket]) -> None:
-        for sock in sockets:
-            sock.close()
+        _close(sockets)
         self._traffic.drain()
         await self._door.drain()
 

@@ -116,3 +116,10 @@ async def test_no_grace_means_now(door: DoorName) -> None:
                 await entered.wait()
                 running.stop()
                 await running.stopped.wait()
+
+
+async def test_a_server_that_is_stopped_as_it_starts_ends(door: DoorName) -> None:
+    with trio.fail_after(20):
+        async with open_nursery() as nursery:
+            await nursery.start(partial(serve, echo, "127.0.0.1", 0, door=door))
+            nursery.cancel_scope.cancel()

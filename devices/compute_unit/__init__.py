@@ -1,0 +1,1 @@
+"""Compute units: programs beside the node that execute legacy processes (spec/05 §9)."""
