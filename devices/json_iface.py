@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
@@ -19,6 +20,9 @@ from hyperbeam_trio.setting import deep_set
 FUNCTION: Final = b"handle"
 FAILED: Final = "WASM execution error."
 
+PROCESSES: Final = 64
+"""Definitions whose JSON is remembered, which is the same for every slot."""
+
 
 class JsonIfaceDevice(Device):
     """Stands before a VM in a stack of two passes: the first prepares the call of `handle` with
@@ -26,6 +30,9 @@ class JsonIfaceDevice(Device):
     """
 
     name = "json-iface@1.0"
+
+    def __init__(self) -> None:
+        self._processes: Memo[int, tuple[Value, bytes]] = Memo(PROCESSES)
 
     @key
     async def init(self, base: Message, request: Message, context: Context) -> Value:
@@ -37,7 +44,7 @@ class JsonIfaceDevice(Device):
         """What the pass asks for; after the second one the base."""
         turn = base.int("pass", 1)
         if turn == 1:
-            return await _prepared(base, request, context)
+            return await self._prepared(base, request, context)
         return await _answered(base, context) if turn == 2 else base
 
     @key
@@ -54,23 +61,32 @@ class JsonIfaceDevice(Device):
         given = request if "json" in request else base
         return await _results(read_response(given.binary("json")), base, context)
 
+    async def _prepared(self, base: Message, request: Message, context: Context) -> Message:
+        """The base with the parameters of the call; in a guest they are addresses."""
+        message = await _loaded(request, "body", context)
+        asked = {
+            **item_of(message, bundle=True),
+            "Module": as_text(await view_path(base, ["process", "image"], context)) or "not_found",
+            "Block-Height": _height(request),
+        }
+        texts = [write_json(asked), await self._process_json(base, context)]
+        access = access_of(base)
+        parameters: list[Value] = [*texts]
+        if access is not None:
+            base, addresses = await access.write_texts(base, texts, context)
+            parameters = [*addresses]
+        return base.set_values({"function": FUNCTION, "parameters": parameters})
 
-async def _prepared(base: Message, request: Message, context: Context) -> Message:
-    """The base with the parameters of the call; in a guest they are addresses."""
-    process = await _loaded(base, "process", context)
-    message = await _loaded(request, "body", context)
-    asked = {
-        **item_of(message, bundle=True),
-        "Module": as_text(process.get("image")) or "not_found",
-        "Block-Height": _height(request),
-    }
-    texts = [write_json(asked), write_json({"Process": item_of(process, bundle=True)})]
-    access = access_of(base)
-    parameters: list[Value] = [*texts]
-    if access is not None:
-        base, addresses = await access.write_texts(base, texts, context)
-        parameters = [*addresses]
-    return base.set_values({"function": FUNCTION, "parameters": parameters})
+    async def _process_json(self, base: Message, context: Context) -> bytes:
+        held = base.get("process")
+        known = self._processes.get(id(held))
+        if known is not None and known[0] is held:
+            return known[1]
+        process = await _loaded(base, "process", context)
+        text = write_json({"Process": item_of(process, bundle=True)})
+        # What is remembered is kept alive with it, so nothing else can have its identity.
+        self._processes.set(id(held), (held, text))
+        return text
 
 
 async def _loaded(holder: Message, name: str, context: Context) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -19,14 +20,14 @@ from hyperbeam_trio.devices.wasm.guest import Limits
 from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.imports import HostFunction
 from hyperbeam_trio.devices.wasm.instance import Instance
-from hyperbeam_trio.devices.wasm.live import Call, Handle, Live, call_guest
+from hyperbeam_trio.devices.wasm.live import Call, Handle, Live, call_and_copy, call_guest, copy_of
 from hyperbeam_trio.devices.wasm.restoring import restore, restore_stored
 from hyperbeam_trio.devices.wasm.signature import Argument, Number, Signature
 from hyperbeam_trio.devices.wasm.snapshot import take_snapshot
-from hyperbeam_trio.devices.wasm.tables import table_of, with_table
 from hyperbeam_trio.devices.wasm.wasi import Wasi
 from hyperbeam_trio.errors import (
     BadRequest,
+    ConfigError,
     GuestError,
     GuestLimit,
     KeyNotFound,
@@ -36,6 +37,8 @@ from hyperbeam_trio.errors import (
 from hyperbeam_trio.message import Atom, Link, Message, Value, as_text, is_private
 from hyperbeam_trio.setting import set_path
 
+log = logging.getLogger("hyperbeam_trio.wasm")
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -43,6 +46,9 @@ QUICK_SECONDS = 0.02
 """How long a stateless guest may hold the event loop before it is sent to a thread instead."""
 
 MAX_IMAGES = 64
+
+REPEATED_CALLS = 4
+"""After so many calls that were repeated for a state, a copy of the memory is taken there."""
 
 
 class WasmDevice(Device):
@@ -137,7 +143,7 @@ class WasmDevice(Device):
 
     async def _running_engine(self, context: Context) -> Engine:
         if self._engine is None:
-            self._engine = Engine(_artefacts(context.config.wasm_artefacts))
+            self._engine = _engine_at(context.config.wasm_artefacts)
         await context.node.services.ensure("wasm-epochs", self._engine.run_epochs)
         return self._engine
 
@@ -210,9 +216,12 @@ class WasmDevice(Device):
         if handle.current:
             return handle
         live = await self._rebuilt(handle, state, context)
-        return Handle(
-            handle.image, live, 0, handle.memory, handle.parent, handle.call, handle.depth
-        )
+        if handle.depth < REPEATED_CALLS:
+            return Handle(
+                handle.image, live, 0, handle.memory, handle.parent, handle.call, handle.depth
+            )
+        # A state that is asked for out of turn will be asked for again.
+        return Handle(handle.image, live, 0, await trio.to_thread.run_sync(copy_of, live))
 
     def _accessible(self, base: Message, handle: Handle) -> Message:
         return _with_handle(base, handle).with_private(**{access_key(base): self})
@@ -276,18 +285,18 @@ class WasmDevice(Device):
             handle = Handle(handle.image, live, live.generation, None, handle.parent, handle.call)
         async with handle.live.lock:
             handle = await self._made_current(handle, state, context)
-            files = await table_of(state, context)
+            files = await handle.live.table.read(state, context)
             call = Call(function, tuple(parameters), state, files)
             try:
-                output = await trio.to_thread.run_sync(call_guest, handle.live, call)
+                output, memory = await trio.to_thread.run_sync(call_and_copy, handle, call)
             except GuestLimit:
                 raise
             except GuestError as error:
                 return await _with_results(state, error, context)
-            after = handle.after(call)
+            after = handle.after(call, memory)
         done = handle.live.state
         if files is not None:
-            done = with_table(done, handle.live.wasi.files)
+            done = handle.live.table.write(done, handle.live.wasi.files)
         return _with_handle(await _with_results(done, output, context), after)
 
 
@@ -399,8 +408,15 @@ def _limits(context: Context, seconds: float | None = None) -> Limits:
     )
 
 
-def _artefacts(place: str | None) -> Path | None:
-    return Path(place).expanduser() if place else None
+def _engine_at(place: str | None) -> Engine:
+    """An engine that keeps compiled modules at a place, if that will do: it only saves time."""
+    if place is None:
+        return Engine()
+    try:
+        return Engine(Path(place).expanduser())
+    except (ConfigError, RuntimeError) as error:
+        log.warning("Modules are compiled anew after each start: %s", error)
+        return Engine()
 
 
 def _remember(table: OrderedDict[K, V], key: K, value: V) -> None:

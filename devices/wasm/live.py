@@ -8,7 +8,6 @@ calls since then.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 
 import trio
@@ -17,10 +16,11 @@ from hyperbeam_trio.devices.wasm.files import FileTable
 from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.signature import Argument, Number
+from hyperbeam_trio.devices.wasm.tables import KnownTable
 from hyperbeam_trio.devices.wasm.wasi import Wasi
 from hyperbeam_trio.message import Link, Message
 
-CALLS_BETWEEN_COPIES = 16
+CALLS_BETWEEN_COPIES = 64
 """After so many calls the memory is copied, so that rebuilding never replays more."""
 
 
@@ -30,13 +30,14 @@ class Live:
     `kept` is the newest snapshot of its memory that is stored.
     """
 
-    __slots__ = ("generation", "importing", "instance", "kept", "lock", "state", "wasi")
+    __slots__ = ("generation", "importing", "instance", "kept", "lock", "state", "table", "wasi")
 
     def __init__(self, instance: Instance, wasi: Wasi) -> None:
         self.instance = instance
         self.wasi = wasi
         self.generation = 0
         self.lock = trio.Lock()
+        self.table = KnownTable()
         self.state = Message()
         self.importing = False
         self.kept: Link | None = None
@@ -78,19 +79,23 @@ class Handle:
             live.generation == self.generation and not live.importing and not live.instance.damaged
         )
 
-    def after(self, call: Call) -> Handle:
-        """The handle of the state after a call in place: the guest's new generation."""
+    @property
+    def due(self) -> bool:
+        """Whether the memory is to be copied after the next call."""
+        return self.depth + 1 >= CALLS_BETWEEN_COPIES
+
+    def after(self, call: Call, memory: bytes | None = None) -> Handle:
+        """The handle of the state after a call in place: the guest's new generation.
+
+        `memory` is a copy of the guest's whole memory, which ends what would have to be repeated.
+        """
         self.live.generation += 1
         if call.texts:
             # Cheap to repeat, so they don't bring the next copy nearer.
             return Handle(self.image, self.live, self.live.generation, None, self, call, self.depth)
-        if self.depth + 1 < CALLS_BETWEEN_COPIES:
-            return Handle(
-                self.image, self.live, self.live.generation, None, self, call, self.depth + 1
-            )
-        memory = self.live.instance.memory
-        copy = bytes(memory.view()) if memory is not None else b""
-        return Handle(self.image, self.live, self.live.generation, copy)
+        if memory is not None:
+            return Handle(self.image, self.live, self.live.generation, memory)
+        return Handle(self.image, self.live, self.live.generation, None, self, call, self.depth + 1)
 
     def steps(self) -> tuple[bytes | Link | None, list[Call]]:
         """What to rebuild from: a copy of the memory or `None`, and the calls after it."""
@@ -112,5 +117,17 @@ def call_guest(live: Live, call: Call) -> list[Number]:
     if call.texts:
         return [live.instance.write_string(text) for text in call.texts]
     if call.files is not None:
-        live.wasi.files = deepcopy(call.files)
+        live.wasi.lend(call.files)
     return live.instance.call(call.function, call.arguments)
+
+
+def copy_of(live: Live) -> bytes:
+    """A copy of the guest's whole memory; takes milliseconds."""
+    memory = live.instance.memory
+    return bytes(memory.view()) if memory is not None else b""
+
+
+def call_and_copy(handle: Handle, call: Call) -> tuple[list[Number], bytes | None]:
+    """As `call_guest`, and a copy of the memory if one is due."""
+    output = call_guest(handle.live, call)
+    return output, copy_of(handle.live) if handle.due else None

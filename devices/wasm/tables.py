@@ -3,10 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.devices.wasm.files import FileTable
 from hyperbeam_trio.message import Message, Value, to_value
+
+_NAMES: Final = ("file-descriptors", "vfs")
+
+
+class KnownTable:
+    """The file table of a line of states: read and written anew only where it has changed.
+
+    A table that was read or written must not change any more.
+    """
+
+    __slots__ = ("_held", "_table")
+
+    def __init__(self) -> None:
+        self._held: tuple[Value, Value] = (None, None)
+        self._table: FileTable | None = None
+
+    async def read(self, state: Message, context: Context) -> FileTable | None:
+        """As `table_of`."""
+        known = self._table is not None and self._is_in(state)
+        return self._table if known else await table_of(state, context)
+
+    def write(self, state: Message, table: FileTable) -> Message:
+        """As `with_table`."""
+        if table is self._table and self._is_in(state):
+            return state
+        written = with_table(state, table)
+        self._held = written.get(_NAMES[0]), written.get(_NAMES[1])
+        self._table = table
+        return written
+
+    def _is_in(self, state: Message) -> bool:
+        return all(state.get(name) is held for name, held in zip(_NAMES, self._held, strict=True))
 
 
 async def table_of(state: Message, context: Context) -> FileTable | None:

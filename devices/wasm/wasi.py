@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 
 from hyperbeam_trio.devices.wasm.files import (
@@ -62,6 +63,17 @@ class Wasi:
 
     def __init__(self, files: FileTable | None = None) -> None:
         self.files = FileTable() if files is None else files
+        self._lent: FileTable | None = None
+
+    def lend(self, files: FileTable) -> None:
+        """Work with files that stay as they are: they are copied before anything changes."""
+        self.files = self._lent = files
+
+    def changing(self) -> FileTable:
+        """The files, to be changed."""
+        if self.files is self._lent:
+            self.files = deepcopy(self.files)
+        return self.files
 
     def bind(self, module: str, name: str, signature: Signature) -> HostFunction | None:
         """The host function for an import, or None for what stays a stub: a `Binder`."""
@@ -87,7 +99,7 @@ def _answer(function: Function, wasi: Wasi, instance: Instance, arguments: Argum
 def fd_write(wasi: Wasi, instance: Instance, arguments: Arguments) -> int:
     """Insert the bytes of the vectors at the descriptor's offset; stores their count."""
     number, vectors, count, result = map(int, arguments)
-    memory, descriptor = _memory(instance), _descriptor(wasi.files, number)
+    memory, descriptor = _memory(instance), _descriptor(wasi.changing(), number)
     _require_file(wasi.files, descriptor.filename)
     _require_room(memory, result)
     room = MAX_TOTAL_BYTES - wasi.files.total - max(0, descriptor.offset)
@@ -106,7 +118,7 @@ def fd_write(wasi: Wasi, instance: Instance, arguments: Arguments) -> int:
 def fd_read(wasi: Wasi, instance: Instance, arguments: Arguments) -> int:
     """Fill the vectors from the descriptor's offset on; stores how many bytes that were."""
     number, vectors, count, result = map(int, arguments)
-    memory, descriptor = _memory(instance), _descriptor(wasi.files, number)
+    memory, descriptor = _memory(instance), _descriptor(wasi.changing(), number)
     _require_file(wasi.files, descriptor.filename)
     _require_room(memory, result)
     total = 0
@@ -127,7 +139,7 @@ def path_open(wasi: Wasi, instance: Instance, arguments: Arguments) -> int:
     the root.
     """
     directory, _, path, length, flags, _, _, descriptor_flags, result = map(int, arguments)
-    memory, files = _memory(instance), wasi.files
+    memory, files = _memory(instance), wasi.changing()
     memory.read(result, 4)
     name = _resolve(files, directory, memory.read(path, length & 0xFFFF_FFFF))
     _open_file(files, name, flags)
@@ -144,7 +156,7 @@ def fd_close(wasi: Wasi, _instance: Instance, arguments: Arguments) -> int:
     """Forget a descriptor other than the standard three; answers 0 whatever it was."""
     number = int(arguments[0])
     if number >= len(STANDARD_FILES):
-        wasi.files.fds.pop(number, None)
+        wasi.changing().fds.pop(number, None)
     return SUCCESS
 
 

@@ -383,3 +383,14 @@ def test_broken_descriptors_are_a_bad_request(number, descriptor):
 )
 def test_paths_are_resolved_within_the_root(directory, path, expected):
     assert resolve_path(directory, path) == expected
+
+
+def test_lent_files_stay_as_they_are():
+    lent = FileTable()
+    wasi = Wasi()
+    wasi.lend(lent)
+    assert wasi.files is lent
+    wasi.changing().files["/new"] = bytearray(b"x")
+    assert lent == FileTable()
+    assert wasi.changing() is wasi.files
+    assert wasi.files.files["/new"] == b"x"
