@@ -21,6 +21,7 @@ from hyperbeam_trio.devices.scheduling.schedules import Found, Schedules
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.devices.scheduling.subject import Subject, check, subject_of
 from hyperbeam_trio.devices.scheduling.target import Target, target_of
+from hyperbeam_trio.devices.scheduling.uploads import uploads_of_node
 from hyperbeam_trio.errors import NotFound
 from hyperbeam_trio.message import Message, Value
 
@@ -83,7 +84,11 @@ class SchedulerDevice(Device):
 
     @key
     async def status(self, base: Message, request: Message, context: Context) -> Value:
-        """The node's `address`, and the `processes` whose schedulers run now."""
+        """The node's `address`, and the `processes` whose schedulers run now.
+
+        As a start hook it goes on with the uploads that an earlier run left behind.
+        """
+        await uploads_of_node(context.node)
         return status_answer(context.node.address, context.node.schedulers.names())
 
     @key

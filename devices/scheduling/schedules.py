@@ -14,15 +14,18 @@ from hyperbeam_trio.cache.flights import fetch_each
 from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.devices.scheduling.assignment import Notary
+from hyperbeam_trio.devices.scheduling.bundlers import confirm as confirm_remotely
 from hyperbeam_trio.devices.scheduling.place import Elsewhere, Here, place_of, schedulers_of
 from hyperbeam_trio.devices.scheduling.remote import remote_definition, remote_page
-from hyperbeam_trio.devices.scheduling.server import Scheduler
+from hyperbeam_trio.devices.scheduling.server import Announce, Confirm, Scheduler
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.devices.scheduling.target import Target, definition_of, split_hint
+from hyperbeam_trio.devices.scheduling.uploads import uploads_of_node
 from hyperbeam_trio.errors import Forbidden, HyperbeamError
 from hyperbeam_trio.hashpath import DEFAULT_ALGORITHM
 from hyperbeam_trio.identities import Identities
 from hyperbeam_trio.message import Message
+from hyperbeam_trio.node import Node
 
 log = logging.getLogger("hyperbeam_trio.scheduler")
 
@@ -92,13 +95,30 @@ class Schedules:
             with_base=node.config.scheduler_base_hashpath,
             algorithm=found.definition.text("hashpath-alg", DEFAULT_ALGORITHM),
         )
+        confirm, announce = await self._uploading(found.process, node)
         while True:
-            scheduler = Scheduler(node, notary, Slots(node.cache, found.process))
+            scheduler = Scheduler(
+                node,
+                notary,
+                Slots(node.cache, found.process),
+                confirm=confirm,
+                announce=announce,
+            )
             running = await node.schedulers.ensure(found.process, scheduler.run)
             if isinstance(running, Scheduler) and not running.closed:
                 return running
             # It is just ending; its name is free in a moment.
             await trio.lowlevel.checkpoint()
+
+    async def _uploading(self, process: str, node: Node) -> tuple[Confirm | None, Announce]:
+        """What a scheduler does about uploads: before a slot is written, and after."""
+        if node.config.scheduling_mode == "remote_confirmation":
+            return partial(confirm_remotely, node=node), _nothing
+        uploads = await uploads_of_node(node)
+        if uploads is None:
+            return None, _nothing
+        await uploads.follow(process)
+        return None, partial(uploads.note, process)
 
     async def addresses(self, found: Found, context: Context) -> Sequence[str]:
         """Who signs the assignments of a process."""
@@ -164,6 +184,10 @@ class Schedules:
         else:
             await keep()
         return page
+
+
+def _nothing() -> None:
+    """Nobody wants to hear of new slots."""
 
 
 async def _keep(slots: Slots, assignments: Message) -> None:

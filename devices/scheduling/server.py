@@ -41,6 +41,8 @@ GROUP: Final = 16
 
 Confirm = Callable[[Message], Awaitable[None]]
 """Called with a signed assignment before it is written; raises if it may not be."""
+Announce = Callable[[], None]
+"""Called when there are new slots; must not wait."""
 
 
 class Stopped(NodeError):
@@ -81,7 +83,13 @@ class Scheduler:
     """Schedules for one process; `assign` may be called from many tasks at once."""
 
     def __init__(
-        self, node: Node, notary: Notary, slots: Slots, confirm: Confirm | None = None
+        self,
+        node: Node,
+        notary: Notary,
+        slots: Slots,
+        *,
+        confirm: Confirm | None = None,
+        announce: Announce = lambda: None,
     ) -> None:
         self.process = notary.process
         self.closed = False
@@ -89,6 +97,7 @@ class Scheduler:
         self._notary = notary
         self._slots = slots
         self._confirm = confirm
+        self._announce = announce
         # With base-hashpath, or confirmations, a slot needs the one before it to be done.
         self._window = 1 if notary.with_base or confirm else WINDOW
         self._queue: deque[_Entry] = deque()
@@ -279,6 +288,8 @@ class Scheduler:
             tip = _order_of(entry).draft.tip
             self._written = replace(tip, assignment=signed_id(assignment))
             entry.succeed(assignment)
+        if assignments:
+            self._announce()
         if self._window == 1:
             self._tip = self._written
         if self._tip is not None:

@@ -127,8 +127,8 @@ class NetworkOptions(Options):
     __slots__ = ()
 
     gateway = Option(text, _ARWEAVE, "Arweave gateway")
-    bundler_ans104 = Option(text, "https://up.arweave.net:443", "where ANS-104 items are uploaded")
-    bundler_httpsig = Option(optional(text), None, "where httpsig messages are uploaded")
+    bundler_ans104 = Option(optional(text), None, "where ANS-104 items of schedules are uploaded")
+    bundler_httpsig = Option(optional(text), None, "where httpsig messages of them are uploaded")
     ans104_trust_gql = Option(boolean, False, "take items of gateways that do not verify")
     routes = Option(
         listing(table),

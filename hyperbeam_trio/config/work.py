@@ -55,7 +55,11 @@ class SchedulerOptions(Options):
 
     __slots__ = ()
 
-    scheduling_mode = Option(_SCHEDULING, "local_confirmation", "when the sender is answered")
+    scheduling_mode = Option(
+        _SCHEDULING,
+        "local_confirmation",
+        "answer when written (aggressive too: nothing answered is lost), or when also uploaded",
+    )
     scheduler_max_queue = Option(integer(1), 1000, "messages that wait for one process's slots")
     verify_assignments = Option(_VERIFYING, "true", "which messages are scheduled: signed, any")
     scheduler_default_commitment_spec = Option(text, "httpsig@1.0", "codec of assignments")
