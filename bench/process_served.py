@@ -9,7 +9,7 @@ from pathlib import Path
 import trio
 
 from bench.load import Load, exchange, get_request
-from bench.processes import Program, aos, post_request
+from bench.processes import Program, aos, post_request, stand_in
 from bench.suite_http import _stored
 from bench.timing import ROUNDS, Result, summary
 from hyperbeam_trio.codec.ids import signed_id
@@ -89,21 +89,28 @@ def reading(program: Program, seconds: float) -> list[Result]:
 
 
 def resuming(program: Program) -> Result:
-    """The first answer of a process after the node has started again."""
+    """The first answer of a process after the node has started again.
+
+    Another process, of another program, has been asked before: what a node loads with its first
+    process is part of its start.
+    """
     times = []
-    with tempfile.TemporaryDirectory() as home:
-        with Load.of_node(home=Path(home)) as load:
+    with tempfile.TemporaryDirectory() as folder:
+        home, other = Path(folder), stand_in()
+        artefacts = f"wasm-artefacts={home / 'artefacts'}"
+        with Load.of_node(artefacts, home=home) as load:
             client = Client(load, program)
             process = client.spawn("cold")
             last = client.go_on(process, 0, 5)
-        for _ in range(ROUNDS):
-            with Load.of_node(home=Path(home)) as load:
-                client = Client(load, program)
+        for turn in range(ROUNDS):
+            with Load.of_node(artefacts, home=home) as load:
+                client, first = Client(load, program), Client(load, other)
+                first.compute(first.spawn(turn), 0)
                 begun = time.perf_counter()
                 client.compute(process, last)
                 times.append(time.perf_counter() - begun)
                 last = client.go_on(process, last, 5)
-    note = f"{program.name}; the node has just started, over HTTP, one slot behind the snapshot"
+    note = f"{program.name}; a node that has just started, over HTTP, one slot behind the snapshot"
     return summary("process.resume_cold", times, "s", "lower", note)
 
 

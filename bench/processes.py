@@ -53,9 +53,17 @@ class Program:
 
 def aos() -> Program:
     """aos, or what stands in for it."""
-    at_hand = AOS.is_file()
-    code = AOS.read_bytes() if at_hand else wasmtime.wat2wasm((MODULES / "process.wat").read_text())
-    module = Message(body=bytes(code))
+    return _legacy(AOS.stem, AOS.read_bytes()) if AOS.is_file() else stand_in()
+
+
+def stand_in() -> Program:
+    """A small program with the convention of aos."""
+    code = wasmtime.wat2wasm((MODULES / "process.wat").read_text())
+    return _legacy("process.wat", bytes(code))
+
+
+def _legacy(name: str, code: bytes) -> Program:
+    module = Message(body=code)
     definition = {
         "execution-device": "stack@1.0",
         "device-stack": list(STACK),
@@ -67,7 +75,6 @@ def aos() -> Program:
     user = Ed25519Wallet.generate()
     # The owner's Eval is trusted, and an authority is what aos asks of every definition.
     definition["authority"] = user.address
-    name = AOS.stem if at_hand else "process.wat"
     return Program(name, module, definition, {"action": "Eval", "data": "return 1+1"}, user)
 
 

@@ -85,7 +85,9 @@ class DeviceOptions(Options):
     wasm_fuel_limit = Option(
         optional(integer(1)), None, "instructions, metered, that one call into WASM may take"
     )
-    wasm_artefacts = Option(optional(text), None, "directory where compiled modules are kept")
+    wasm_artefacts = Option(
+        optional(text), "~/.cache/hyperbeam-trio", "directory where compiled modules are kept"
+    )
     wasm_allow_aot = Option(boolean, False, "must be false: native images are never executed")
     lua_instruction_limit = Option(integer(1), 1_000_000_000, "instructions of one Lua call")
     lua_time_limit = Option(seconds(0.001), 30.0, "seconds that one Lua call may take")

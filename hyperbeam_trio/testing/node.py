@@ -34,8 +34,8 @@ async def running_node(
     devices: Mapping[str, type[Device]] | None = None,
     **options: Any,
 ) -> AsyncIterator[Node]:
-    """A node on a memory store; `options` as for `open_node`."""
-    given = {"store": ["memory:"], "mode": "debug", **options}
+    """A node on a memory store that leaves nothing in files; `options` as for `open_node`."""
+    given = {"store": ["memory:"], "mode": "debug", "wasm_artefacts": None, **options}
     config = NodeConfig().with_options(given)
     async with open_node(config, wallet=wallet or fixed_wallet(), devices=devices) as node:
         yield node

@@ -232,3 +232,19 @@ async def test_fuel_is_metered_where_an_option_asks_for_it():
         with pytest.raises(GuestLimit) as caught:
             await node.resolve(base, _call("fac", 1000.0))
         assert caught.value.details["limit"] == "fuel"
+
+
+async def test_compiled_modules_outlive_a_node(tmp_path):
+    for _ in range(2):
+        async with running_node(wasm_artefacts=str(tmp_path / "compiled")) as node:
+            await node.resolve(_base(COUNTER), "init")
+            kept = sorted(path.suffix for path in (tmp_path / "compiled").iterdir())
+            assert kept == [".cwasm", ".sha256"]
+
+
+async def test_a_place_that_will_not_do_for_compiled_modules_costs_only_time(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    async with running_node(wasm_artefacts=str(tmp_path / "file")) as node:
+        one = await node.resolve(await node.resolve(_base(COUNTER), "init"), _call("add", 5))
+        assert (await _output(node, one))[1] == [5]
+    assert "compiled anew after each start" in caplog.text
