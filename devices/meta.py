@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from hyperbeam_trio import __version__
+from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.errors import Conflict, HyperbeamError
@@ -28,12 +29,24 @@ class MetaDevice(Device):
     name = "meta@1.0"
     volatile = True
 
+    def __init__(self) -> None:
+        self._shown: tuple[NodeConfig, Message] | None = None
+
     @key
     async def info(self, base: Message, request: Message, context: Context) -> Value:
         """The public options; with POST, the operator's new values for some of them."""
         if request.text("method", "GET").upper() == "POST":
-            return _change(request, context.node)
-        return info_message(context.node)
+            try:
+                return _change(request, context.node)
+            finally:
+                self._shown = None
+        return self._info(context.node)
+
+    def _info(self, node: Node) -> Message:
+        """The same message until the options change, so that it need not be encoded again."""
+        if self._shown is None or self._shown[0] is not node.config:
+            self._shown = (node.config, info_message(node))
+        return self._shown[1]
 
     @key(volatile=False)
     async def build(self, base: Message, request: Message, context: Context) -> Value:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
 from hyperbeam_trio.errors import BadRequest
-from hyperbeam_trio.message import Atom, Message, Value, as_text, same
+from hyperbeam_trio.message import Atom, Link, Message, Value, as_text, same
 
 _NOTHING: Mapping[str, Value] = MappingProxyType({})
 
@@ -21,8 +21,10 @@ _OWN_FIELDS = frozenset(
 class Evidence:
     """What was signed, byte for byte, so that it can be checked without being rebuilt.
 
-    httpsig: `base` is the signature base, over the literal received values in the received order.
-    ans104: `item` is the whole signed item. Neither ever leaves the process as a key.
+    httpsig: `base` is the signature base, over the literal received values in the received order;
+    `body` the body whose digest is in it, where somebody still has it as a whole. ans104: `item` is
+    the whole signed item, or with `tail` only its header, where its data lies in a store under that
+    link. None of them ever leaves the process as a key. `proved`: the signature has been checked.
 
     `values` are the committed keys with the values that those bytes were read as. The evidence
     speaks for a message that holds these values and for no other: ask `covers` first. A nested
@@ -32,6 +34,9 @@ class Evidence:
     values: Mapping[str, Value]
     base: bytes | None = None
     item: bytes | None = None
+    body: bytes | None = None
+    tail: Link | None = None
+    proved: bool = False
 
     def covers(self, message: Message) -> bool:
         """Whether `message` holds the very values that this evidence is about."""

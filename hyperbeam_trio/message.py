@@ -308,6 +308,8 @@ class Message(Reading, Mapping[str, Value]):
 
     def with_hashpath(self, hashpath: str | None) -> Message:
         """The same message with another hashpath."""
+        if hashpath == self._hashpath:
+            return self
         other = self._like()
         other._hashpath = hashpath
         return other

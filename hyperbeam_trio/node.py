@@ -110,7 +110,12 @@ class Node:
     async def sign(self, message: Message, *, bundle: bool = False) -> Message:
         """The message with a commitment of this node's; RSA in a thread, bounded by the cores."""
         return await commit_signed(
-            message, self.wallet, limiter=self.crypto_limiter, bundle=bundle, tag=message.hashpath
+            message,
+            self.wallet,
+            limiter=self.crypto_limiter,
+            bundle=bundle,
+            tag=message.hashpath,
+            order=self.config.component_order,
         )
 
     def context(self) -> Context:

@@ -1,7 +1,7 @@
 """The headers of a message that is sent just as it was signed (spec/02 §3, §5).
 
-What a signature covers is a list of headers; where a message has nothing else, they are the
-headers to send, and nobody has to lay it out again.
+What a signature covers is a list of headers, and the digest of a body; where a message has nothing
+else, they are what to send, and nobody has to lay it out again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.signature_base import plain_name
 from hyperbeam_trio.message import Message
 
@@ -19,21 +19,36 @@ _LISTED: Final = re.compile(rb'"@signature-params": \(((?:"[a-z0-9@+._-]+" ?)+)\
 _NAME: Final = re.compile(rb'"([^"]+)"')
 # What is no plain header: control characters, and spaces or nothing at either end of a value.
 _ODD: Final = re.compile(rb'[\x00-\x09\x0b-\x1f\x7f]|": [ \n]|": \Z| \n| \Z')
-_IN_BODY: Final = frozenset({"content-digest", "content-type", "ao-body-key", "inline-body-key"})
+_OLDER: Final = frozenset({"inline-body-key", "body-keys"})
+_DIGEST: Final = "content-digest"
 _LONGEST: Final = 2048
 
 
-def signed_headers(message: Message) -> dict[str, bytes] | None:
-    """The headers without the signatures; `None` if nobody signed just these, or in a body."""
+def signed_headers(message: Message) -> tuple[dict[str, bytes], bytes | None] | None:
+    """The headers without the signatures, and the body; `None` if nobody signed just these."""
     for commitment in message.commitments.values():
-        base = _base_of(message, commitment)
-        if base is not None:
-            end = base.rfind(_PARAMS)
-            return _headers(base[:end], _names(base[end + 1 :])) if end > 0 else None
+        evidence = _about_all(message, commitment)
+        if evidence is not None and evidence.base is not None:
+            end = evidence.base.rfind(_PARAMS)
+            if end <= 0:
+                return None
+            names = _names(evidence.base[end + 1 :])
+            return _split(_headers(evidence.base[:end], names), evidence.body)
     return None
 
 
-def _base_of(message: Message, commitment: Commitment) -> bytes | None:
+def _split(
+    headers: dict[str, bytes] | None, body: bytes | None
+) -> tuple[dict[str, bytes], bytes | None] | None:
+    """The headers as they are sent: with a digest only of a body that is not empty."""
+    if headers is None or (_DIGEST in headers) != (body is not None):
+        return None
+    if body == b"":
+        del headers[_DIGEST]
+    return headers, body
+
+
+def _about_all(message: Message, commitment: Commitment) -> Evidence | None:
     """What a commitment of our own form signed, if that is the whole message."""
     evidence = commitment.evidence
     if evidence is None or evidence.base is None or commitment.bundle:
@@ -41,7 +56,7 @@ def _base_of(message: Message, commitment: Commitment) -> bytes | None:
     if commitment.device != "httpsig@1.0" or ":" not in (commitment.keyid or ""):
         return None
     whole = evidence.values.keys() == message.keys() and evidence.covers(message)
-    return evidence.base if whole else None
+    return evidence if whole else None
 
 
 def _names(params: bytes) -> tuple[str, ...] | None:
@@ -54,7 +69,7 @@ def _read_names(params: bytes) -> tuple[str, ...] | None:
     if found is None:
         return None
     names = tuple(plain_name(name.decode()) for name in _NAME.findall(found[1]))
-    return None if _IN_BODY.intersection(names) or "@" in "".join(names) else names
+    return None if _OLDER.intersection(names) or "@" in "".join(names) else names
 
 
 _kept_names = lru_cache(maxsize=256)(_read_names)

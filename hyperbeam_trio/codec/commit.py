@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -11,10 +10,13 @@ import trio
 
 from hyperbeam_trio.codec.components import (
     DEVICE,
+    SORTED,
+    Order,
     bases,
-    committed_keys,
     covered,
     keys_of,
+    keys_signed,
+    ordered,
     parameters_of,
     whole,
 )
@@ -31,7 +33,13 @@ from hyperbeam_trio.crypto.keyid import (
     secret_keyid,
     verify_signature,
 )
-from hyperbeam_trio.crypto.signature_base import signature_base
+from hyperbeam_trio.crypto.signature_base import (
+    SIGNED_PARAMETERS,
+    base_of,
+    component_list,
+    derived_name,
+    parameters_text,
+)
 from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Message, Value
@@ -48,15 +56,17 @@ def commit_unsigned(
     committed: Sequence[str] | None = None,
     keyid: str | None = None,
     secret: bytes | None = None,
+    order: Order = SORTED,
 ) -> Message:
     """The message with an HMAC commitment; an older one with the same keyid is replaced.
 
     The key is `secret`, or the text of a `constant:` keyid (by default `constant:ao`). `committed`
     are the keys to commit to; by default those of the signatures that are there, else all. With
-    `bundle` nested messages are committed with all they hold, else by their ids. Raises
+    `bundle` nested messages are committed with all they hold, else by their ids. `order` is that
+    of the components: only `sorted` gives the ids that everybody expects (spec/02 §9.1). Raises
     `BadRequest` for keys that are not there.
     """
-    draft = _Draft(message, committed, bundle)
+    draft = _Draft(message, committed, bundle, order)
     return draft.with_hmac(message, keyid, secret)
 
 
@@ -68,13 +78,14 @@ async def commit_signed(
     committed: Sequence[str] | None = None,
     bundle: bool = False,
     tag: str | None = None,
+    order: Order = SORTED,
 ) -> Message:
     """The message with a signature of `wallet`, and the `constant:ao` HMAC over the same keys.
 
-    A slow key signs in a thread under `limiter`, a fast one at once. `tag` is by default the
-    message's hashpath; the rest is as for `commit_unsigned`.
+    A slow key signs in a thread, under `limiter` where no node has threads for it, a fast one at
+    once. `tag` is by default the message's hashpath; the rest is as for `commit_unsigned`.
     """
-    draft = _Draft(message, committed, bundle)
+    draft = _Draft(message, committed, bundle, order)
     hashpath = message.hashpath if tag is None else tag
     unsigned = draft.commitment(wallet.algorithms[0], wallet.keyid, wallet.address, hashpath)
     base = draft.base(unsigned)
@@ -86,15 +97,23 @@ async def commit_signed(
 class _Draft:
     """What is going to be committed of a message."""
 
-    __slots__ = ("_bundle", "_keys", "_layout", "_values")
+    __slots__ = ("_body", "_bundle", "_components", "_keys", "_lines", "_values")
 
-    def __init__(self, message: Message, committed: Sequence[str] | None, bundle: bool) -> None:
+    def __init__(
+        self, message: Message, committed: Sequence[str] | None, bundle: bool, order: Order
+    ) -> None:
         tabm = whole(message, bundle=bundle)
         keys = _keys_to_commit(message, committed) or keys_of(tabm)
+        layout = _laid_out(tabm, keys)
+        components = ordered(layout.components(), keys, order)
+        names = [name for name, _ in components]
         self._bundle = bundle
-        self._layout = _laid_out(tabm, keys)
-        self._keys = committed_keys(self._layout, keys)
+        self._keys = keys_signed(names, layout, keys)
         self._values = {key: message[key] for key in self._keys if key in message}
+        # The parts of a body are copies of what the message has, and not worth being kept.
+        self._body = None if layout.is_multipart else layout.body
+        self._lines = base_of(components, "")
+        self._components = component_list(map(derived_name, names))
 
     def commitment(
         self, type_: str, keyid: str, committer: str | None, tag: str | None
@@ -112,14 +131,21 @@ class _Draft:
         )
 
     def base(self, commitment: Commitment) -> bytes:
-        return signature_base(self._layout.components(), parameters_of(commitment))[0]
+        parameters = parameters_text(parameters_of(commitment), SIGNED_PARAMETERS)
+        return self._lines + (self._components + parameters).encode()
 
-    def finished(self, commitment: Commitment, base: bytes, signature: bytes) -> Commitment:
-        return replace(
-            commitment,
-            id=commitment_id(signature),
-            signature=signature,
-            evidence=Evidence(self._values, base=base),
+    def finished(self, draft: Commitment, base: bytes, signature: bytes) -> Commitment:
+        return Commitment(
+            commitment_id(signature),
+            draft.device,
+            draft.type,
+            signature,
+            draft.committed,
+            draft.keyid,
+            draft.committer,
+            draft.bundle,
+            draft.extra,
+            Evidence(self._values, base=base, body=self._body),
         )
 
     def with_hmac(self, message: Message, keyid: str | None, secret: bytes | None) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from hyperbeam_trio.codec.ids import fresh_id, june_link_id, link_id
 from hyperbeam_trio.codec.layout import Layout, lay_out, wire_name
@@ -28,6 +28,10 @@ from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Message, Value
 
 DEVICE: Final = "httpsig@1.0"
+
+Order: TypeAlias = Literal["sorted", "committed"]
+SORTED: Final = "sorted"
+"""Variant S of the components' order, or C: that of the committed keys (spec/02 §9.1)."""
 
 DERIVED_2025: Final = DERIVED | {"status"}
 """Components that the form of May 2025 lists with an `@`."""
@@ -115,9 +119,15 @@ def committed_keys(layout: Layout, keys: Sequence[str]) -> tuple[str, ...]:
 
     They come in the order of the components; `content-digest` stands for those in the body.
     """
-    by_name = {wire_name(key + suffix): key for key in keys for suffix in ("", _LINK)}
-    names = [name for name, _ in layout.components()]
-    inside = [key for key in keys if wire_name(key) in layout.inside]
+    return keys_signed(layout.names(), layout, keys)
+
+
+def keys_signed(names: Iterable[str], layout: Layout, keys: Sequence[str]) -> tuple[str, ...]:
+    """As `committed_keys`, where the components of `layout` come in the order of `names`."""
+    by_name = {wire_name(key): key for key in keys}
+    if len(by_name.keys() & layout.headers.keys()) < len(keys):
+        by_name.update({wire_name(key + _LINK): key for key in keys})
+    inside = [key for key in keys if wire_name(key) in layout.inside] if layout.inside else []
     return _keys(names, inside, by_name, layout.is_multipart)
 
 
@@ -166,7 +176,18 @@ def component_names(message: Message, commitment: Commitment) -> list[str]:
     layout = _layout(message, commitment)
     if layout is None:
         return [wire_name(key) for key in commitment.committed]
-    return [name for name, _ in layout.components()]
+    names = layout.names()
+    if ":" in (commitment.keyid or "") and _is_of_c(commitment, layout):
+        names = [name for name, _ in _committed_order(layout.components(), commitment.committed)]
+    return names
+
+
+def _is_of_c(commitment: Commitment, layout: Layout) -> bool:
+    """Whether the order of the keys, which follows that of the components, is not the sorted one.
+
+    Then whoever reads the components in variant C finds the keys in the same order again.
+    """
+    return committed_keys(layout, commitment.committed) != commitment.committed
 
 
 def _listed(base: bytes) -> list[str]:
@@ -219,10 +240,9 @@ def _bases(message: Message, commitment: Commitment) -> Iterator[bytes]:
     components = layout.components()
     parameters = parameters_of(commitment)
     yield signature_base(components, parameters)[0]
-    named = dict(components)
-    yield signature_base(_committed_order(named, commitment), parameters)[0]
+    yield signature_base(_committed_order(components, commitment.committed), parameters)[0]
     if ":" not in (commitment.keyid or ""):
-        yield from _older_bases(message, commitment, named, parameters)
+        yield from _older_bases(message, commitment, dict(components), parameters)
 
 
 def _older_bases(
@@ -255,17 +275,26 @@ def _covers_all(layout: Layout, committed: tuple[str, ...]) -> bool:
     return set(committed) <= set(committed_keys(layout, committed))
 
 
+def ordered(
+    components: list[tuple[str, bytes]], committed: Sequence[str], order: Order
+) -> list[tuple[str, bytes]]:
+    """Sorted components in the order of a variant, for the keys that are to be committed."""
+    return components if order == SORTED else _committed_order(components, committed)
+
+
 def _committed_order(
-    components: dict[str, bytes], commitment: Commitment
+    components: list[tuple[str, bytes]], committed: Sequence[str]
 ) -> list[tuple[str, bytes]]:
     """Variant C: in the order of the committed keys, with what stands for the body in its place."""
+    named = dict(components)
     names: dict[str, None] = {}
-    for key in commitment.committed:
-        candidates = (wire_name(key), wire_name(key + _LINK), "ao-body-key", "content-digest")
-        found = [name for name in candidates if name in components and name not in names]
-        names.update(dict.fromkeys(found[:1]))
-    names.update(dict.fromkeys(components))
-    return [(name, components[name]) for name in names]
+    for key in committed:
+        own = [name for name in (wire_name(key), wire_name(key + _LINK)) if name in named]
+        # What is no header is in the body, which its digest stands for.
+        standing = own or [name for name in ("ao-body-key", "content-digest") if name in named]
+        names.update(dict.fromkeys(standing))
+    names.update(dict.fromkeys(named))
+    return [(name, named[name]) for name in names]
 
 
 def _may_2025(components: dict[str, bytes], parameters: Parameters) -> bytes:

@@ -36,7 +36,7 @@ def encode(message: Message, *, bundle: bool, safe: bool = True) -> Encoded:
     if bundle:
         message = with_child_commitments(message)
     elif (ready := signed_headers(message)) is not None:
-        return Encoded(sorted([*ready.items(), *write_headers(message)]), None)
+        return Encoded(sorted([*ready[0].items(), *write_headers(message)]), ready[1])
     # Its own commitments are headers; those of nested messages go where these go.
     layout = lay_out(to_tabm(message.uncommitted(), bundle=bundle), safe=safe)
     headers = list(layout.headers.items())

@@ -40,6 +40,11 @@ class Layout:
         """Whether `content-type` is about the parts of a body, and so no key of the message."""
         return self.headers.get("content-type", b"").startswith(b"multipart/")
 
+    def names(self) -> list[str]:
+        """The names of `components`."""
+        names = [*self.headers] if self.body is None else [*self.headers, "content-digest"]
+        return sorted(set(names))
+
     def components(self) -> list[tuple[str, bytes]]:
         """Name and value of everything that a signature covers, sorted by name (variant S)."""
         named = dict(self.headers)

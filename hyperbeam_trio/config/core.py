@@ -23,6 +23,7 @@ from hyperbeam_trio.config.option import (
 
 _MODES: Kind[Literal["debug", "prod"]] = choice("debug", "prod")
 _IDENTITIES: Kind[Literal["rsa", "ed25519"]] = choice("rsa", "ed25519")
+_ORDERS: Kind[Literal["sorted", "committed"]] = choice("sorted", "committed")
 _FORMATS: Kind[Literal["text", "json"]] = choice("text", "json")
 _LEVELS: Kind[Literal["debug", "info", "warning", "error"]] = choice(
     "debug", "info", "warning", "error"
@@ -49,6 +50,9 @@ class IdentityOptions(Options):
     )
     identities = Option(table, {}, "further identities: name to key file, store and other options")
     commitment_device = Option(text, "httpsig@1.0", "codec that signs what the node says")
+    component_order = Option(
+        _ORDERS, "sorted", "order of what a signature covers: by name, or as its keys are committed"
+    )
     force_signed = Option(boolean, True, "sign answers that nobody signed")
     force_signed_requests = Option(boolean, False, "refuse requests whose signatures do not hold")
     trusted_nodes = Option(table, {}, "nodes that are taken at their word, by address")

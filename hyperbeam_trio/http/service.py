@@ -103,11 +103,20 @@ class NodeHandler:
         if not is_large(result, node.cache):
             result = await context.load(result)
         await self._keep_signed(asked)
+        kept = self._answers.find_made(request, result)
+        return kept or await self._rendered(request, asked, result, context)
+
+    async def _rendered(
+        self, request: HttpRequest, asked: Message, result: Value, context: Context
+    ) -> HttpResponse:
         answer, status = with_status(forced(result).reset(), 200)
         answer, status = await self._response_hook(asked, answer, status, context)
-        answer = await self._with_page(asked, answer, context)
-        response = await self._renderer.render(asked, answer, status)
-        return self._finish(request, response, context)
+        shown = await self._with_page(asked, answer, context)
+        response = await self._renderer.render(asked, shown, status)
+        self._finish(request, response, context)
+        if context.run.volatile and shown is answer and not self._node.hooks:
+            self._answers.keep_made(request, result, response)
+        return response
 
     async def _with_page(self, asked: Message, answer: Message, context: Context) -> Message:
         """The answer with a page made of it, for a browser that got nothing to show."""
@@ -150,15 +159,12 @@ class NodeHandler:
         body = await context.load(body) if isinstance(body, Link) else body
         return with_status(forced(body), status)
 
-    def _finish(
-        self, request: HttpRequest, response: HttpResponse, context: Context
-    ) -> HttpResponse:
+    def _finish(self, request: HttpRequest, response: HttpResponse, context: Context) -> None:
         run = context.run
         hit = bool(run.hits) and not run.misses
         response.headers = [*response.headers, (b"cache-status", b"hit" if hit else b"miss")]
         if not run.volatile and not self._node.hooks and response.status == 200:
             self._answers.keep(request, response)
-        return response
 
     async def _refuse(self, asked: Message, error: HyperbeamError) -> HttpResponse:
         answer = error_message(error)

@@ -29,8 +29,10 @@ def test_a_signed_message_has_the_headers_that_it_would_be_given(message):
 def test_a_plain_message_is_not_laid_out_again():
     message = Message({"slot": 5, "path": "compute", "body": Link("A" * 43), "process": "p"})
     committed = commit_unsigned(message)
-    headers = signed_headers(committed)
-    assert headers is not None
+    ready = signed_headers(committed)
+    assert ready is not None
+    headers, body = ready
+    assert body is None
     assert dict(encode(committed, bundle=False).headers).items() >= headers.items()
     assert headers == {
         "ao-types": b'slot="integer"',
@@ -44,7 +46,43 @@ def test_a_plain_message_is_not_laid_out_again():
 @pytest.mark.parametrize(
     "message",
     [
-        Message(data="a body"),
+        Message(body="a body", a=1),
+        Message(data="another"),
+        Message({"body": "typed", "content-type": "text/plain"}),
+        Message(body=False),
+    ],
+)
+def test_a_body_is_sent_as_it_was_signed(message):
+    committed = commit_unsigned(message)
+    ready = signed_headers(committed)
+    assert ready is not None
+    assert ready[1] == encode(message, bundle=False).body
+    assert encode(committed, bundle=False) == laid_out(committed)
+
+
+def test_an_empty_body_is_signed_by_a_digest_that_is_not_sent():
+    committed = commit_unsigned(Message(a="1", body=""))
+    ready = signed_headers(committed)
+    assert ready == ({"a": b"1"}, b"")
+    assert encode(committed, bundle=False) == laid_out(committed)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(body="one part", long=b"x" * 5000),
+        Message(long=b"x" * 5000),
+    ],
+)
+def test_a_body_of_several_parts_is_laid_out(message):
+    committed = commit_unsigned(message)
+    assert signed_headers(committed) is None
+    assert encode(committed, bundle=False) == laid_out(committed)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
         Message(a="control \x01"),
         Message(a=" space before"),
         Message(a="space behind "),

@@ -313,3 +313,44 @@ def test_a_typed_content_type_beside_a_long_body_verifies_without_its_evidence()
     committed = commit_unsigned(Message({"content-type": 5, "big": "A" * 5000}))
     (commitment,) = committed.commitments.values()
     assert verify(committed, replace(commitment, evidence=None))
+
+
+# Variant C: components in the order of the committed keys (spec/02 §9.1).
+
+UNORDERED = Message(body="q", cat="1", bee="2")
+
+
+def test_variant_c_has_the_body_where_its_key_is():
+    committed = commit_unsigned(UNORDERED, order="committed")
+    assert only(committed).committed == ("bee", "body", "cat")
+    listed = dict(encode(committed, bundle=False).headers)["signature-input"]
+    assert b'("bee" "content-digest" "cat")' in listed
+    assert unsigned_id(committed) == "3Y8887EycWgDxFA-FLxcgChbCTZRI4xbK51Py36tuRo"
+    assert commit_unsigned(UNORDERED).commitments.keys() != committed.commitments.keys()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        UNORDERED,
+        Message(z="1", data="d", a=2),
+        Message({"n": Message(k="v"), "body": "b", "list": [1, "x"], "X" * 43: "id"}),
+        Message(zed=b"z" * 5000, body="b", alpha="1"),
+    ],
+)
+@pytest.mark.parametrize("bundle", [False, True])
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_variant_c_holds_wherever_it_goes(message, bundle, remembered, ed25519, limiter):
+    keys = sorted(message, reverse=True)
+    signed = await commit_signed(
+        message, ed25519, limiter=limiter, bundle=bundle, order="committed", committed=keys
+    )
+    assert failing_commitments(signed) == []
+    if not remembered:
+        forgotten = [replace(c, evidence=None) for c in signed.commitments.values()]
+        signed = signed.with_commitments(forgotten)
+        assert failing_commitments(signed) == []
+    encoded = encode(signed, bundle=bundle)
+    received = decode(encoded.headers, encoded.body)
+    assert received.signers == [ed25519.address]
+    assert failing_commitments(received) == []

@@ -88,6 +88,15 @@ async def test_a_node_may_be_told_not_to_sign():
         assert response.body == b"1"
 
 
+async def test_a_node_may_sign_in_the_order_of_the_keys():
+    async with running_node(component_order="committed") as node:
+        response = await Client(node).ask("/~message@1.0&body=text&c=1")
+    assert '"content-digest" "c"' in header(response, "signature-input")
+    answer = _decoded(response)
+    assert answer.signers == [node.address]
+    assert verify_message(answer, commitment_ids="all")
+
+
 async def test_a_signed_request_is_known_by_its_signer(node, client):
     wallet = generate_wallet("ed25519")
     headers, body = await _signed(node, wallet, path="/~clock@1.0/who/1", a="1")
