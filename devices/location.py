@@ -10,6 +10,7 @@ from typing import Final
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.device import Device, default, key
+from hyperbeam_trio.devices.scheduling.bundlers import is_configured, upload
 from hyperbeam_trio.devices.scheduling.locations import (
     accept_location,
     find_location,
@@ -18,6 +19,7 @@ from hyperbeam_trio.devices.scheduling.locations import (
     known_addresses,
     newest_nonce,
 )
+from hyperbeam_trio.devices.scheduling.lookup import Lookup
 from hyperbeam_trio.errors import BadRequest, Forbidden, HyperbeamError, KeyNotFound, NotFound
 from hyperbeam_trio.http.remote import ask
 from hyperbeam_trio.message import Message, Value
@@ -43,13 +45,17 @@ class LocationDevice(Device):
 
     def __init__(self) -> None:
         self._refreshing: set[str] = set()
+        self._lookup = Lookup()
 
     @default
     async def of(self, name: str, base: Message, request: Message, context: Context) -> Value:
-        """The newest known record of the address that the key is; `NotFound` without one."""
+        """The newest known record of the address that the key is; `NotFound` without one.
+
+        One that nobody told of is looked up through the option `gateway`, and kept.
+        """
         if not is_id(name):
             raise KeyNotFound("not_found")
-        record = await find_location(name, context)
+        record = await find_location(name, context) or await self._look_up(name, context)
         if record is None:
             raise NotFound(f"No location found for address: {name}")
         if is_stale(record, _now()):
@@ -88,6 +94,12 @@ class LocationDevice(Device):
         """As `known`."""
         return [address.encode() for address in await known_addresses(context)]
 
+    async def _look_up(self, address: str, context: Context) -> Message | None:
+        record = await self._lookup.find(address, context.node)
+        if record is not None:
+            await keep_location(record, context)
+        return record
+
     def _refresh_soon(self, address: str, record: Message, node: Node) -> None:
         if address not in self._refreshing and len(self._refreshing) < REFRESHES:
             self._refreshing.add(address)
@@ -124,7 +136,7 @@ async def _nonce(request: Message, context: Context) -> int:
 
 
 async def _generate(request: Message, nonce: int, context: Context) -> Message:
-    """A new signed record, kept here and told to the nodes of option `location-notify`."""
+    """A new signed record, kept here, uploaded, and told to the nodes of `location-notify`."""
     config = context.config
     lifetime = config.location_ttl or config.scheduler_location_ttl
     record = Message.of(
@@ -144,6 +156,8 @@ async def _generate(request: Message, nonce: int, context: Context) -> Message:
     await keep_location(signed, context)
     for peer in config.location_notify:
         context.node.workers.start_soon(partial(_notify, context.node, peer, signed))
+    if is_configured(config):
+        context.node.workers.start_soon(_upload, context.node, signed)
     return signed
 
 
@@ -162,6 +176,13 @@ async def _notify(node: Node, peer: str, record: Message) -> None:
         (await ask(node, peer, asked, allow_private=True)).accepted()
     except HyperbeamError as error:
         log.warning("%s was not told of our location: %s", peer, error.text)
+
+
+async def _upload(node: Node, record: Message) -> None:
+    try:
+        await upload(record, node)
+    except HyperbeamError as error:
+        log.warning("Our location was not uploaded: %s", error.text)
 
 
 def _now() -> int:

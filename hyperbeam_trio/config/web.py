@@ -126,7 +126,7 @@ class NetworkOptions(Options):
 
     __slots__ = ()
 
-    gateway = Option(text, _ARWEAVE, "Arweave gateway")
+    gateway = Option(text, _ARWEAVE, "Arweave gateway; mode prod asks it for blocks, locations")
     bundler_ans104 = Option(optional(text), None, "where ANS-104 items of schedules are uploaded")
     bundler_httpsig = Option(optional(text), None, "where httpsig messages of them are uploaded")
     ans104_trust_gql = Option(boolean, False, "take items of gateways that do not verify")
