@@ -10,12 +10,13 @@ from typing import Any, Final, TypeVar
 
 import trio
 
+from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, default, key
 from hyperbeam_trio.devices.lua_library import ALWAYS, PROGRAM_HOST, Library, inside
 from hyperbeam_trio.devices.lua_modules import is_lua, modules_of
-from hyperbeam_trio.devices.lua_values import Crossing
+from hyperbeam_trio.devices.lua_values import Crossing, Shown
 from hyperbeam_trio.devices.lua_vm import (
     SANDBOXED,
     Limits,
@@ -35,6 +36,9 @@ from hyperbeam_trio.errors import (
 from hyperbeam_trio.message import Message, Value, as_text, is_private, numbered
 
 T = TypeVar("T")
+
+PROCESSES: Final = 64
+"""Definitions that are remembered as Lua is shown them."""
 
 HANDLE: Final = "lua"
 """The private entry of a message that holds its Lua state."""
@@ -73,6 +77,7 @@ class LuaDevice(Device):
 
     def __init__(self) -> None:
         self._threads = trio.CapacityLimiter(THREADS)
+        self._processes: Memo[int, Shown] = Memo(PROCESSES)
 
     @key
     async def info(self, base: Message, request: Message, context: Context) -> Value:
@@ -126,7 +131,7 @@ class LuaDevice(Device):
         state = await self._state(base, context)
         base = base.without("snapshot")
         wanted = await _invocation(name, base, request, context)
-        crossing = Crossing()
+        crossing = Crossing(await self._shown(base, context))
         arguments = [crossing.into(await context.load_all(item)) for item in wanted.arguments]
         library = Library(context, crossing, await _sandbox_of(base, context))
         host = library.host(partial(_clock, request))
@@ -139,6 +144,21 @@ class LuaDevice(Device):
         return _outcome(results, base, after, crossing)
 
     # States.
+
+    async def _shown(self, base: Message, context: Context) -> Shown | None:
+        """The process of a state as Lua is shown it, the same for all of its slots."""
+        process = base.get("process")
+        if not isinstance(process, Message):
+            return None
+        known = self._processes.get(id(process))
+        if known is not None and known.message is process:
+            return known
+        if await context.load_all(process) is not process:
+            return None
+        # What is remembered is kept alive with it, so nothing else can have its identity.
+        shown = Shown.of(process)
+        self._processes.set(id(process), shown)
+        return shown
 
     async def _state(self, base: Message, context: Context) -> LuaState:
         held: LuaState | None = base.private.get(HANDLE)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.crypto.encoding import to_base64url
 from hyperbeam_trio.devices.lua_vm import UnfitValue
 from hyperbeam_trio.message import (
     Atom,
@@ -20,6 +22,11 @@ from hyperbeam_trio.message import (
     is_private,
     numbered,
 )
+
+COMMON_KEYS: Final = 64
+"""Commitments that cover more keys are converted anew each time, so that little is kept."""
+
+_AS_THEY_ARE: Final = frozenset({bytes, bool, int, float, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +38,44 @@ class _Signed:
     shown: Mapping[str, Any]
 
 
-class Crossing:
-    """The border of one call: remembers which commitments went in."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A message that Lua is shown again and again, as it is shown, with its commitments."""
 
-    def __init__(self) -> None:
+    message: Message
+    table: Any
+    signed: Mapping[str, _Signed]
+
+    @classmethod
+    def of(cls, message: Message) -> Shown:
+        """A loaded message, converted once."""
+        crossing = Crossing()
+        return cls(message, crossing.into(message), crossing._signed)
+
+
+class Crossing:
+    """The border of one call: remembers which commitments went in.
+
+    `shown` is a message that need not be converted again where it goes in.
+    """
+
+    def __init__(self, shown: Shown | None = None) -> None:
         self._signed: dict[str, _Signed] = {}
+        self._shown_before = shown
 
     def into(self, value: Value) -> Any:
         """A loaded value as Lua's: bytes, numbers, booleans, lists and dicts.
 
         Raises UnfitValue for what isn't loaded.
         """
-        if isinstance(value, bytes | bool | int | float | None):
+        if type(value) in _AS_THEY_ARE:
             return value
-        if isinstance(value, Atom):
-            return value.encode()
-        if isinstance(value, list):
-            return [self.into(item) for item in value] or {}
         if isinstance(value, Message):
             return self._message_into(value)
+        if isinstance(value, list):
+            return [self.into(item) for item in value] or {}
+        if isinstance(value, Atom):
+            return value.encode()
         raise UnfitValue(f"Lua can't hold {describe(value)}; load or resolve it first.")
 
     def out(self, result: Any) -> Value:
@@ -62,23 +88,28 @@ class Crossing:
         return value
 
     def _message_into(self, message: Message) -> Any:
-        listed = None if message.commitments else numbered(message)
-        if listed is not None:
+        before = self._shown_before
+        if before is not None and before.message is message:
+            self._signed.update(before.signed)
+            return before.table
+        commitments, items = message.commitments, message._items
+        if not commitments and "1" in items and (listed := numbered(message)) is not None:
             return [self.into(item) for item in listed]
-        shown = {key: self.into(item) for key, item in message.items() if not is_private(key)}
-        if message.commitments:
-            for id, commitment in message.commitments.items():
-                self._signed[id] = _Signed(commitment, message, shown)
-            entries = {id: self._shown(c) for id, c in message.commitments.items()}
-            return {**shown, "commitments": entries}
-        return shown
-
-    def _shown(self, commitment: Commitment) -> Any:
-        """A commitment as programs read it: `alg` is what `type` was called before."""
-        fields = self.into(commitment.to_message())
-        return {**fields, "alg": commitment.type.encode()}
+        shown = {
+            key: item if type(item) in _AS_THEY_ARE else self.into(item)
+            for key, item in items.items()
+            if not key.startswith("priv")
+        }
+        if not commitments:
+            return shown
+        for id, commitment in commitments.items():
+            self._signed[id] = _Signed(commitment, message, shown)
+        return {**shown, "commitments": {id: _entry(c) for id, c in commitments.items()}}
 
     def _message_out(self, table: dict[str, Any]) -> Message:
+        before = self._shown_before
+        if before is not None and _alike(table, before.table):
+            return before.message
         items = {
             key: self.out(item)
             for key, item in table.items()
@@ -92,6 +123,33 @@ class Crossing:
             covered = signed.commitment.committed
             items.update((k, signed.message[k]) for k in covered if k in signed.message)
         return Message.of(items).with_commitments(signed.commitment for signed in kept)
+
+
+def _entry(commitment: Commitment) -> dict[str, Any]:
+    """A commitment as programs read it: `alg` is what `type` was called before."""
+    given = commitment
+    if given.extra or len(given.committed) > COMMON_KEYS:
+        return _entry_of(given)
+    fields = (given.device, given.type, given.committed, given.keyid, given.committer, given.bundle)
+    return {**_common_entry(*fields), "signature": to_base64url(given.signature).encode()}
+
+
+@lru_cache(maxsize=256)
+def _common_entry(
+    device: str,
+    type_: str,
+    committed: tuple[str, ...],
+    keyid: str | None,
+    committer: str | None,
+    bundle: bool | None,
+) -> Mapping[str, Any]:
+    """What the entries of commitments that differ in their signatures only have in common."""
+    return _entry_of(Commitment("", device, type_, b"", committed, keyid, committer, bundle))
+
+
+def _entry_of(commitment: Commitment) -> dict[str, Any]:
+    fields: dict[str, Any] = Crossing().into(commitment.to_message())
+    return {**fields, "alg": commitment.type.encode()}
 
 
 def _still_holds(signed: _Signed, table: Mapping[str, Any]) -> bool:

@@ -27,14 +27,14 @@ class Process:
         return Message.of(items)
 
     async def verified(self, context: Context) -> Process:
-        """The same, everything in its definition loaded and all its commitments checked.
+        """The same with everything in its definition loaded, all its commitments checked.
 
         Raises `BadRequest` where one does not hold.
         """
         whole = await context.load_all(self.definition)
         if not isinstance(whole, Message) or not verify_message(whole, commitment_ids="all"):
             raise BadRequest(f"process_not_verified: a commitment of {self.id} does not hold.")
-        return self
+        return Process(self.id, whole)
 
 
 async def process_of(base: Message, context: Context) -> Process:
