@@ -191,7 +191,7 @@ def _open(path: Path, options: EnvironmentOptions) -> lmdb.Environment:
             _check_not_emptied(path)
             env = _open_files(path, options)
             try:
-                _check_length(path, env)
+                check_length(path, env)
                 _check_format(path, env, options)
             except BaseException:
                 env.close()
@@ -236,7 +236,7 @@ def _check_not_emptied(path: Path) -> None:
         )
 
 
-def _check_length(path: Path, env: lmdb.Environment) -> None:
+def check_length(path: Path, env: lmdb.Environment) -> None:
     """A page behind the file's end would end the process (SIGBUS), so look before reading.
 
     Pages that were freed in the transaction that allocated them are never written, so a file may

@@ -22,7 +22,7 @@ from hyperbeam_trio.cache.layout import (
 from hyperbeam_trio.cache.reading import Reader
 from hyperbeam_trio.cache.staging import commitment_key
 from hyperbeam_trio.cache.walk import Found, Progress, Walk, read_window, windows
-from hyperbeam_trio.codec.ids import fresh_id, linked_body
+from hyperbeam_trio.codec.ids import fresh_id, june_link_id, linked_body
 from hyperbeam_trio.crypto.encoding import combine_ids, hash_id
 from hyperbeam_trio.errors import BadRequest, CorruptData
 from hyperbeam_trio.message import Link, Message, Resolve, Value
@@ -235,13 +235,24 @@ class Inspector(Reader):
                 whole = await self._with_binaries(content)
                 id = None if whole is None else fresh_id(whole)
             elif key.startswith(ALIAS) and isinstance(content, dict):
-                id = combine_ids(_ids(content.get("commitments")))
+                id = await self._alias_id(content)
             else:
                 return None
         except BadRequest as problem:
             return f"it has no id: {problem.text}"
         named = key.partition("/")[2]
         return None if id in (None, named) else f"its content has the id {id}"
+
+    async def _alias_id(self, content: Mapping[str, Value]) -> str | None:
+        """The id that an alias should have: that of its commitments together, or of June 2025."""
+        target, ids = content.get("message"), _ids(content.get("commitments"))
+        if ids or not isinstance(target, Link):
+            return combine_ids(ids)
+        ((key, found),) = await read_window(self.store, [MESSAGE + target.id])
+        if not isinstance(found, bytes):
+            return None
+        whole = await self._with_binaries(record.decode(key, found))
+        return None if whole is None else june_link_id(whole)
 
     async def _with_binaries(self, content: Content) -> Message | list[Value] | None:
         """A record's content as its id is computed; `None` when a binary can't be had."""

@@ -118,8 +118,16 @@ def export(uri: str, file: Path, after: str) -> None:
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.argument("uri")
-def import_(file: Path, uri: str) -> None:
-    """Put an exported FILE into a store, checking each value. Doing it again is harmless."""
-    _run(store_moves.import_from, file, uri)
+@_after
+@click.option(
+    "--messages-only", is_flag=True, help="Of a HyperBEAM store, no binaries by themselves."
+)
+def import_(source: Path, uri: str, after: str, messages_only: bool) -> None:
+    """Put SOURCE into a store, checking all of it. Doing it again is harmless.
+
+    SOURCE is a file that 'export' wrote, or the directory of a HyperBEAM store, of files or LMDB,
+    which is only read; stop HyperBEAM first. What does not prove itself is printed and left out.
+    """
+    _run(store_moves.import_from, source, uri, after, not messages_only)

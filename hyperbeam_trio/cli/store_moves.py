@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 
 import click
 import trio
 
+from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.copying import copy
 from hyperbeam_trio.cache.differing import Difference, diff
 from hyperbeam_trio.cache.exporting import LineWriter, export, import_lines
+from hyperbeam_trio.cache.importing import LeftOut, import_tree
+from hyperbeam_trio.cache.older_layout import open_tree
 from hyperbeam_trio.cache.verify import Damage
 from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.cli.progress import WalkDisplay
@@ -59,15 +62,29 @@ async def export_to(uri: str, file: Path, after: str) -> bool:
     return _told(display.done, "Exported", damaged)
 
 
-async def import_from(file: Path, uri: str) -> bool:
+async def import_from(source: Path, uri: str, after: str, binaries: bool) -> bool:
     """Import and report; whether nothing was left out."""
+    if await trio.Path(source).is_dir():
+        return await _import_older(source, uri, after, binaries)
+    if after or not binaries:
+        raise BadRequest("An exported file is imported whole, without --after or --messages-only.")
     with WalkDisplay("importing") as display:
-        async with await trio.open_file(file, "rb") as lines, opened(uri, to_write=True) as store:
+        async with await trio.open_file(source, "rb") as lines, opened(uri, to_write=True) as store:
             damaged = await _follow(import_lines(lines, store), display)
     return _told(display.done, "Imported", damaged)
 
 
-async def _follow(walk: AsyncGenerator[Progress | Damage, None], display: WalkDisplay) -> int:
+async def _import_older(source: Path, uri: str, after: str, binaries: bool) -> bool:
+    with WalkDisplay("importing") as display, closing(open_tree(source)) as tree:
+        async with opened(uri, to_write=True) as store:
+            walk = import_tree(tree, Cache(store), after=after, binaries=binaries)
+            damaged = await _follow(walk, display)
+    return _told(display.done, "Imported", damaged)
+
+
+async def _follow(
+    walk: AsyncGenerator[Progress | Damage | LeftOut, None], display: WalkDisplay
+) -> int:
     """Show how a walk goes on; how much damage it met."""
     damaged = 0
     async with aclosing(walk):
@@ -75,6 +92,8 @@ async def _follow(walk: AsyncGenerator[Progress | Damage, None], display: WalkDi
             if isinstance(found, Damage):
                 damaged += 1
                 click.echo(f"{found.kind}  {found.key}  {found.reason}")
+            elif isinstance(found, LeftOut):
+                click.echo(f"left out  {found.key}  {found.reason}")
             else:
                 display.show(found)
     return damaged

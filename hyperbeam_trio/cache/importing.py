@@ -1,0 +1,226 @@
+"""Taking over what a store of HyperBEAM's holds (spec/04 §6.2, §12), proven on the way in.
+
+Messages come first, then binaries, then names; each is stored in our own layout under the ids that
+it had. What does not prove itself is told and left out. The source is only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import trio
+
+from hyperbeam_trio.cache import record
+from hyperbeam_trio.cache.flights import fetch_each
+from hyperbeam_trio.cache.layout import ALIAS, DATA, MESSAGE, NAME, escape
+from hyperbeam_trio.cache.older_layout import OlderMessages, Pointer, Proven, Tree, is_id
+from hyperbeam_trio.cache.results import Cache
+from hyperbeam_trio.cache.verify import Damage
+from hyperbeam_trio.cache.walk import Progress
+from hyperbeam_trio.codec.ids import fresh_id
+from hyperbeam_trio.errors import BadRequest, CorruptData, NecessaryMessageNotFound
+from hyperbeam_trio.message import Link, Message, Value
+
+AT_ONCE: Final = 256
+"""Messages, binaries or names that become durable together."""
+BATCH_BYTES: Final = 4 * 1024 * 1024
+
+_PHASES: Final = (MESSAGE, DATA, NAME)
+_MATCHES: Final = "~match@1.0&"
+"""An index that is made anew from the messages."""
+_RENAMED: Final = {"assignments/": "~scheduler@1.0/assignments/"}
+"""What June 2025 called what has another name today (spec/05 §4.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something that is no part of what proved itself, such as a result among a message's keys."""
+
+    key: str
+    reason: str
+
+
+Finding: TypeAlias = "Progress | Damage | LeftOut"
+
+
+async def import_tree(
+    tree: Tree, cache: Cache, *, after: str = "", binaries: bool = True
+) -> AsyncGenerator[Finding, None]:
+    """Store what `tree` holds behind the cursor `after`; `BadRequest` for a cursor of others.
+
+    Yields a `Progress` when a batch is durable, a `Damage` for what is left out since it does not
+    prove itself, and a `LeftOut` for parts that are not taken. Without `binaries`, only those that
+    a message holds are stored. Doing it again is harmless. Memory: a batch, and what the tree needs
+    to list its names. Nobody may write to the tree meanwhile.
+    """
+    begun = next((n for n, phase in enumerate(_PHASES) if after.startswith(phase)), 0)
+    if after and not after.startswith(_PHASES):
+        raise BadRequest(f"An import can't go on from {after!r}; it says where by itself.")
+    importer = _Importer(tree, cache, Progress(after))
+    for phase in _PHASES[begun:]:
+        behind = after.removeprefix(phase) if after.startswith(phase) else ""
+        if phase == MESSAGE:
+            steps = importer.messages(behind)
+        elif phase == DATA:
+            steps = importer.binaries(behind) if binaries else _none()
+        else:
+            steps = importer.names(behind)
+        async with aclosing(steps):
+            async for finding in steps:
+                yield finding
+
+
+async def _none() -> AsyncGenerator[Finding, None]:
+    return
+    yield
+
+
+class _Importer:
+    def __init__(self, tree: Tree, cache: Cache, done: Progress) -> None:
+        self._tree = tree
+        self._older = OlderMessages(tree)
+        self._cache = cache
+        self._done = done
+
+    def _pages(self, path: str, after: str) -> Iterator[Sequence[str]]:
+        while names := self._tree.children(path, after, AT_ONCE):
+            yield names
+            after = names[-1]
+
+    def _plus(self, cursor: str, count: int, size: int) -> Progress:
+        self._done = self._done.plus(cursor, count, size)
+        return self._done
+
+    async def messages(self, after: str) -> AsyncGenerator[Finding, None]:
+        """All messages and lists, and the ids that they had."""
+        for names in self._pages("", after):
+            await trio.lowlevel.checkpoint()
+            batch: dict[str, Proven] = {}
+            for name in names:
+                if not is_id(name) or isinstance(self._tree.entry(name), Pointer | bytes):
+                    continue
+                try:
+                    batch[name] = self._older.message(name)
+                except CorruptData as damage:
+                    if not self._older.is_commitments(name):
+                        yield Damage(MESSAGE + name, damage.text)
+            for name, proven in batch.items():
+                for finding in _told(name, proven):
+                    yield finding
+            await self._write(batch)
+            yield self._plus(MESSAGE + names[-1], len(batch), 0)
+
+    async def _write(self, batch: dict[str, Proven]) -> None:
+        await self._cache.write_many([proven.value for proven in batch.values()])
+        aliases = {}
+        for name, proven in batch.items():
+            if proven.alias:
+                target = Link(fresh_id(_bare(proven.value)))
+                key = ALIAS + escape(name)
+                aliases[key] = record.encode(key, {"message": target, "commitments": []})
+        if aliases:
+            await self._cache.store.put(aliases)
+
+    async def binaries(self, after: str) -> AsyncGenerator[Finding, None]:
+        """All binaries, under their hashes."""
+        for names in self._pages("data", after):
+            batch: list[Value] = []
+            for name in names:
+                try:
+                    batch.append(self._older.binary(f"data/{name}"))
+                except CorruptData as damage:
+                    yield Damage(DATA + name, damage.text)
+                if sum(len(item) for item in batch if isinstance(item, bytes)) > BATCH_BYTES:
+                    await self._cache.write_many(batch)
+                    batch = []
+            await self._cache.write_many(batch)
+            yield self._plus(DATA + names[-1], len(names), 0)
+
+    async def names(self, after: str) -> AsyncGenerator[Finding, None]:
+        """All names, and whether each other id leads to what it led to."""
+        for roots in self._pages("", after):
+            for root in roots:
+                count = 0
+                if is_id(root) and isinstance(self._tree.entry(root), Pointer):
+                    if not await self._cache.exists(root):
+                        yield Damage(ALIAS + root, "nothing that was stored proves this id")
+                elif not is_id(root) and root != "data":
+                    for paths in _batches(self._leaves(root)):
+                        for finding in await self._name(paths):
+                            yield finding
+                        count += len(paths)
+                if count:
+                    yield self._plus(NAME + root, count, 0)
+
+    def _leaves(self, path: str) -> Iterator[str]:
+        """The paths below `path` that are no groups of it."""
+        if path.startswith(_MATCHES):
+            return
+        entry = self._tree.entry(path)
+        if entry is not None and isinstance(entry, Pointer | bytes):
+            yield path
+            return
+        for name in self._older.members(path):
+            yield from self._leaves(f"{path}/{name}")
+
+    async def _name(self, paths: Sequence[str]) -> list[Finding]:
+        found = await fetch_each(self._name_one, paths, AT_ONCE)
+        return [finding for finding in found if finding is not None]
+
+    async def _name_one(self, path: str) -> Finding | None:
+        try:
+            id = await self._target(path)
+            if id is None:
+                return LeftOut(NAME + path, "it leads to nothing that is a message or a binary")
+            await self._cache.link(_renamed(path), id)
+        except (CorruptData, NecessaryMessageNotFound) as damage:
+            return Damage(NAME + path, damage.text, "missing")
+        return None
+
+    async def _target(self, path: str) -> str | None:
+        """The id that a name stands for: where its link leads, or that of the bytes it holds."""
+        entry = self._tree.entry(path)
+        if isinstance(entry, Pointer) and is_id(entry.target):
+            # As it stands there: a signed id shows its signature.
+            return entry.target
+        found = self._older.find(path)
+        if found is None:
+            return None
+        if isinstance(found[1], bytes):
+            return await self._cache.write(self._older.binary(path))
+        return found[0] if is_id(found[0]) else None
+
+
+def _told(name: str, proven: Proven) -> Iterator[Finding]:
+    for id in proven.false:
+        yield Damage(f"{MESSAGE}{name}/commitments/{id}", "this commitment does not hold")
+    for key in proven.left_out:
+        yield LeftOut(f"{MESSAGE}{name}/{key}", "no part of what its id or signatures cover")
+    if not proven.named:
+        reason = "its signatures hold, but not this id; it is stored under theirs"
+        yield Damage(MESSAGE + name, reason)
+
+
+def _bare(value: Message | list[Value]) -> Message | list[Value]:
+    return value.with_commitments(()) if isinstance(value, Message) else value
+
+
+def _batches(paths: Iterator[str]) -> Iterator[Sequence[str]]:
+    batch: list[str] = []
+    for path in paths:
+        batch.append(path)
+        if len(batch) == AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _renamed(name: str) -> str:
+    for old, new in _RENAMED.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name

@@ -1,0 +1,107 @@
+"""A file store of HyperBEAM's: files, directories, and links whose text begins with its name.
+
+Links are written for the directory that HyperBEAM runs in, so their text is read, and what precedes
+the path in the store is cut off; the system never follows them (spec/04 §5.1).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
+from hyperbeam_trio.cache.older_layout import GROUP, Entry, Pointer
+from hyperbeam_trio.errors import ConfigError, CorruptData, StoreError
+
+
+class FsTree:
+    """The tree in a directory. See `Tree` for the methods.
+
+    Memory: the names of its largest directory, some 100 bytes each, for files have no order.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+        self._prefix: str | None = None
+        self._listed: tuple[str | None, list[str]] = (None, [])
+
+    @classmethod
+    def open(cls, root: Path) -> FsTree:
+        """Raises `ConfigError` for what is no directory, or a store of ours."""
+        if not root.is_dir():
+            raise ConfigError(f"{root} is no directory, and so no store of files.")
+        if (root / "FORMAT").exists():
+            raise ConfigError(f"{root} is a store of our own; 'store copy fs:{root} …' copies it.")
+        return cls(root)
+
+    def entry(self, path: str) -> Entry:
+        place = self._place(path)
+        if place is None:
+            return None
+        try:
+            mode = os.lstat(place).st_mode
+            if stat.S_ISLNK(mode):
+                return Pointer(self._target(os.readlink(place)))
+            if stat.S_ISDIR(mode):
+                return GROUP
+            with open(place, "rb") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(f"{place}: {error}") from error
+
+    def children(self, path: str, after: str, limit: int) -> Sequence[str]:
+        listed, names = self._listed
+        if listed != path or not after:
+            names = self._names(path)
+            if len(names) > limit:
+                # Walked in portions, and small groups are looked at in between.
+                self._listed = (path, names)
+        start = bisect_right(names, after) if after else 0
+        return names[start : start + limit]
+
+    def close(self) -> None:
+        self._listed = (None, [])
+
+    def _names(self, path: str) -> list[str]:
+        place = self._place(path)
+        try:
+            names = [] if place is None else sorted(os.listdir(place))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise StoreError(f"{place}: {error}") from error
+        # By default another store of HyperBEAM's, of LMDB, lies inside the one of files.
+        return names if path else [name for name in names if not self._is_store(name)]
+
+    def _is_store(self, name: str) -> bool:
+        return os.path.exists(f"{self._root}/{name}/data.mdb")
+
+    def _place(self, path: str) -> str | None:
+        """Where a path lies; `None` when a link is on the way, which the system would follow."""
+        if not path:
+            return self._root
+        parts = path.split("/")
+        if ".." in parts or "." in parts or "" in parts or "\0" in path:
+            raise CorruptData(f"{self._root}: {path!r} is no path in a store.")
+        place = self._root
+        for part in parts[:-1]:
+            place = f"{place}/{part}"
+            if os.path.islink(place):
+                return None
+        return f"{place}/{parts[-1]}"
+
+    def _target(self, text: str) -> str:
+        """The path that a link's text means; the store's name before it is found out once."""
+        if self._prefix is not None and text.startswith(self._prefix):
+            return text.removeprefix(self._prefix)
+        parts = text.split("/")
+        for start in range(len(parts)):
+            path = "/".join(part for part in parts[start:] if part)
+            if path and ".." not in parts[start:] and os.path.lexists(f"{self._root}/{path}"):
+                self._prefix = text.removesuffix(path)
+                return path
+        return text
