@@ -21,7 +21,7 @@ from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.imports import HostFunction
 from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.live import Call, Handle, Live, call_and_copy, call_guest, copy_of
-from hyperbeam_trio.devices.wasm.restoring import restore, restore_stored
+from hyperbeam_trio.devices.wasm.restoring import restore_copy, restore_stored
 from hyperbeam_trio.devices.wasm.signature import Argument, Number, Signature
 from hyperbeam_trio.devices.wasm.snapshot import take_snapshot
 from hyperbeam_trio.devices.wasm.wasi import Wasi
@@ -205,10 +205,11 @@ class WasmDevice(Device):
         live = await self._start(handle.image, base, context)
         if isinstance(memory, Link):
             await restore_stored(live.instance, memory, context.cache)
-        elif memory:
-            await trio.to_thread.run_sync(restore, live.instance, memory)
+        elif memory is not None:
+            await trio.to_thread.run_sync(restore_copy, live.instance, memory)
         for call in calls:
             await trio.to_thread.run_sync(call_guest, live, call)
+        live.take_state()
         return live
 
     async def _made_current(self, handle: Handle, state: Message, context: Context) -> Handle:
@@ -216,12 +217,14 @@ class WasmDevice(Device):
         if handle.current:
             return handle
         live = await self._rebuilt(handle, state, context)
-        if handle.depth < REPEATED_CALLS:
-            return Handle(
-                handle.image, live, 0, handle.memory, handle.parent, handle.call, handle.depth
-            )
-        # A state that is asked for out of turn will be asked for again.
-        return Handle(handle.image, live, 0, await trio.to_thread.run_sync(copy_of, live))
+        if handle.depth >= REPEATED_CALLS:
+            # A state that is asked for out of turn will be asked for again.
+            memory = await trio.to_thread.run_sync(copy_of, live)
+            if memory is not None:
+                return Handle(handle.image, live, 0, memory)
+        return Handle(
+            handle.image, live, 0, handle.memory, handle.parent, handle.call, handle.depth
+        )
 
     def _accessible(self, base: Message, handle: Handle) -> Message:
         return _with_handle(base, handle).with_private(**{access_key(base): self})
@@ -237,6 +240,7 @@ class WasmDevice(Device):
             handle = await self._made_current(handle, state, context)
             call = Call("malloc", (), state, None, tuple(texts))
             addresses = await trio.to_thread.run_sync(call_guest, handle.live, call)
+            handle.live.take_state()
             after = handle.after(call)
         return _with_handle(state, after), [int(address) for address in addresses]
 
@@ -293,8 +297,9 @@ class WasmDevice(Device):
                 raise
             except GuestError as error:
                 return await _with_results(state, error, context)
+            finally:
+                done = handle.live.take_state()
             after = handle.after(call, memory)
-        done = handle.live.state
         if files is not None:
             done = handle.live.table.write(done, handle.live.wasi.files)
         return _with_handle(await _with_results(done, output, context), after)

@@ -15,7 +15,9 @@ import trio
 from hyperbeam_trio.devices.wasm.files import FileTable
 from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.instance import Instance
+from hyperbeam_trio.devices.wasm.outside import StateOutsideMemory
 from hyperbeam_trio.devices.wasm.signature import Argument, Number
+from hyperbeam_trio.devices.wasm.snapshot import MemoryCopy, copy_memory
 from hyperbeam_trio.devices.wasm.tables import KnownTable
 from hyperbeam_trio.devices.wasm.wasi import Wasi
 from hyperbeam_trio.message import Link, Message
@@ -42,6 +44,11 @@ class Live:
         self.importing = False
         self.kept: Link | None = None
 
+    def take_state(self) -> Message:
+        """What has become of the state in a call; the guest, which it leads to, lets go of it."""
+        state, self.state = self.state, Message()
+        return state
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -66,7 +73,7 @@ class Handle:
     image: Image
     live: Live
     generation: int
-    memory: bytes | Link | None = None
+    memory: MemoryCopy | Link | None = None
     parent: Handle | None = None
     call: Call | None = None
     depth: int = 0
@@ -84,7 +91,7 @@ class Handle:
         """Whether the memory is to be copied after the next call."""
         return self.depth + 1 >= CALLS_BETWEEN_COPIES
 
-    def after(self, call: Call, memory: bytes | None = None) -> Handle:
+    def after(self, call: Call, memory: MemoryCopy | None = None) -> Handle:
         """The handle of the state after a call in place: the guest's new generation.
 
         `memory` is a copy of the guest's whole memory, which ends what would have to be repeated.
@@ -97,7 +104,7 @@ class Handle:
             return Handle(self.image, self.live, self.live.generation, memory)
         return Handle(self.image, self.live, self.live.generation, None, self, call, self.depth + 1)
 
-    def steps(self) -> tuple[bytes | Link | None, list[Call]]:
+    def steps(self) -> tuple[MemoryCopy | Link | None, list[Call]]:
         """What to rebuild from: a copy of the memory or `None`, and the calls after it."""
         calls: list[Call] = []
         handle = self
@@ -121,13 +128,15 @@ def call_guest(live: Live, call: Call) -> list[Number]:
     return live.instance.call(call.function, call.arguments)
 
 
-def copy_of(live: Live) -> bytes:
-    """A copy of the guest's whole memory; takes milliseconds."""
-    memory = live.instance.memory
-    return bytes(memory.view()) if memory is not None else b""
-
-
-def call_and_copy(handle: Handle, call: Call) -> tuple[list[Number], bytes | None]:
+def call_and_copy(handle: Handle, call: Call) -> tuple[list[Number], MemoryCopy | None]:
     """As `call_guest`, and a copy of the memory if one is due."""
     output = call_guest(handle.live, call)
     return output, copy_of(handle.live) if handle.due else None
+
+
+def copy_of(live: Live) -> MemoryCopy | None:
+    """A copy of the guest's memory, if that is all that the guest has; takes milliseconds."""
+    try:
+        return copy_memory(live.instance)
+    except StateOutsideMemory:
+        return None

@@ -17,7 +17,12 @@ from hyperbeam_trio.devices.wasm import raw
 from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.layout import PAGE_BYTES
 from hyperbeam_trio.devices.wasm.memory import Memory
-from hyperbeam_trio.devices.wasm.snapshot import ZERO_ID, ZERO_PAGE
+from hyperbeam_trio.devices.wasm.snapshot import (
+    ZERO_ID,
+    MemoryCopy,
+    copy_memory,
+    pages_with_content,
+)
 from hyperbeam_trio.errors import (
     BadRequest,
     CorruptData,
@@ -25,8 +30,6 @@ from hyperbeam_trio.errors import (
     StateLost,
 )
 from hyperbeam_trio.message import Link
-
-_zero = raw.address_of(ZERO_PAGE)
 
 
 def restore(instance: Instance, body: bytes | bytearray, *, own: bool = True) -> None:
@@ -37,7 +40,16 @@ def restore(instance: Instance, body: bytes | bytearray, *, own: bool = True) ->
     Blocks: about 25 ms for 64 MiB, nearly all of it the kernel's page faults.
     """
     restorer = Restorer(instance, len(body), own=own)
-    restorer.put(_pages_with_content(raw.address_of(body), restorer.size))
+    source = raw.address_of(body)
+    numbers = pages_with_content(source, restorer.size)
+    restorer.put((number, source + number * PAGE_BYTES) for number in numbers)
+    restorer.finish()
+
+
+def restore_copy(instance: Instance, copy: MemoryCopy) -> None:
+    """The same of a copy of another instance's memory."""
+    restorer = Restorer(instance, copy.size)
+    restorer.write(copy.pages)
     restorer.finish()
 
 
@@ -93,10 +105,12 @@ class Restorer:
             raw.fill(base + number * PAGE_BYTES, 0, PAGE_BYTES)
 
 
-async def restore_stored(instance: Instance, stored: bytes | Link, cache: Cache) -> bytes | Link:
+async def restore_stored(
+    instance: Instance, stored: bytes | Link, cache: Cache
+) -> MemoryCopy | Link:
     """Make a snapshot the memory of `instance`, reading only the pages of it that have content.
 
-    What is not stored in pages was taken by another node. Gives what the memory is now. Raises as
+    What is not stored in pages was taken by another node. Gives what brings it back. Raises as
     `restore` does, and `StateLost` where a part is gone, or is not what its hash says.
     """
     if isinstance(stored, Link):
@@ -109,7 +123,7 @@ async def restore_stored(instance: Instance, stored: bytes | Link, cache: Cache)
             raise StateLost(f"The snapshot {stored.id} is damaged: {damage.text}") from damage
         stored = loaded if isinstance(loaded, bytes) else b""
     await trio.to_thread.run_sync(partial(restore, instance, stored, own=False))
-    return stored[: instance.memory.size] if instance.memory else stored
+    return copy_memory(instance)
 
 
 async def _restore_pages(instance: Instance, stored: Link, cache: Cache) -> None:
@@ -129,16 +143,10 @@ def _checked(pages: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         yield number, page
 
 
-def _pages_with_content(source: int, size: int) -> Iterator[tuple[int, int]]:
-    for at in range(0, size, PAGE_BYTES):
-        if raw.compare(source + at, _zero, PAGE_BYTES):
-            yield at // PAGE_BYTES, source + at
-
-
 def _pages_in_use(instance: Instance, memory: Memory) -> set[int]:
     """Pages that may hold something now, found without touching the others if possible."""
     initial = instance.image.initial_pages
     if initial is not None and not memory.touched:
         return set(initial)
     base = memory.base
-    return {number for number, _ in _pages_with_content(base, memory.size)}
+    return set(pages_with_content(base, memory.size))

@@ -6,6 +6,8 @@ A page is 64 KiB, named by the sha256 of its content, so that a store keeps an u
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from hyperbeam_trio.cache.paging import Paged
@@ -32,31 +34,41 @@ def take_snapshot(instance: Instance) -> Paged | None:
     if memory is None or not memory.size:
         return None
     whole = hashlib.sha256(memory.view()).digest()
-    base, size = memory.base, memory.size
-    pages = [
-        hash_id(memory.read(at, PAGE_BYTES))
-        if raw.compare(base + at, _zero, PAGE_BYTES)
-        else ZERO_ID
-        for at in range(0, size, PAGE_BYTES)
-    ]
-    return Paged(human_id(whole), size, pages, partial(_page, memory))
+    pages = [ZERO_ID] * (memory.size // PAGE_BYTES)
+    for number in pages_with_content(memory.base, memory.size):
+        pages[number] = hash_id(_page(memory, number))
+    return Paged(human_id(whole), memory.size, pages, partial(_page, memory))
 
 
 def _page(memory: Memory, number: int) -> bytes:
     return memory.read(number * PAGE_BYTES, PAGE_BYTES)
 
 
-def copy_memory(instance: Instance, into: bytearray) -> None:
-    """Copy the whole memory of `instance` into a buffer, which is brought to its size.
+@dataclass(frozen=True, slots=True)
+class MemoryCopy:
+    """A memory of `size` bytes: those pages that are not zero, with their numbers."""
 
-    The fastest way to keep a way back when the same buffer is used again: 40 us a MiB, against
-    ten times as much for fresh memory. Raises `StateOutsideMemory` like `take_snapshot`.
+    size: int
+    pages: Sequence[tuple[int, bytes]]
+
+
+def copy_memory(instance: Instance) -> MemoryCopy:
+    """The memory of `instance`, to go back to it.
+
+    Blocks: 60 us a MiB, and ten times as much for what is not zero. Raises `StateOutsideMemory`
+    like `take_snapshot`.
     """
     instance.outside.require_none()
     memory = instance.memory
-    size = memory.size if memory else 0
-    if len(into) < size:
-        into += bytes(size - len(into))
-    del into[size:]
-    if memory is not None:
-        raw.copy(raw.address_of(into), memory.base, size)
+    size = memory.size if memory is not None else 0
+    if memory is None:
+        return MemoryCopy(size, ())
+    numbers = pages_with_content(memory.base, size)
+    return MemoryCopy(size, [(number, _page(memory, number)) for number in numbers])
+
+
+def pages_with_content(address: int, size: int) -> Iterator[int]:
+    """The numbers of the pages that are not zero in a stretch of memory."""
+    for at in range(0, size, PAGE_BYTES):
+        if raw.compare(address + at, _zero, PAGE_BYTES):
+            yield at // PAGE_BYTES

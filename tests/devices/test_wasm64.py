@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import wasmtime
 
@@ -248,3 +251,35 @@ async def test_a_place_that_will_not_do_for_compiled_modules_costs_only_time(tmp
         one = await node.resolve(await node.resolve(_base(COUNTER), "init"), _call("add", 5))
         assert (await _output(node, one))[1] == [5]
     assert "compiled anew after each start" in caplog.text
+
+
+GLOBAL = """
+(module
+  (memory (export "memory") 1)
+  (global $count (mut i32) (i32.const 0))
+  (func (export "add") (param i32) (result i32)
+    (global.set $count (i32.add (global.get $count) (local.get 0)))
+    (global.get $count)))
+"""
+
+
+@pytest.mark.parametrize("wat", [COUNTER, GLOBAL])
+async def test_any_state_can_be_gone_back_to_however_many_calls_ago(node, wat):
+    states = [await node.resolve(_base(wat), "init")]
+    for _ in range(70):
+        states.append(await node.resolve(states[-1], _call("add", 1)))
+    for number in (70, 3, 68, 3, 0, 64, 65):
+        again = await node.resolve(states[number], _call("add", 1))
+        assert (await _output(node, again))[1] == [number + 1]
+
+
+async def test_a_guest_is_gone_with_the_last_state_that_leads_to_it(node):
+    gc.disable()
+    try:
+        state = await node.resolve(await node.resolve(_base(COUNTER), "init"), _call("add", 1))
+        (handle,) = (h for name, h in state.private.items() if name.startswith("wasm:"))
+        instance = weakref.ref(handle.live.instance)
+        del handle, state
+        assert instance() is None
+    finally:
+        gc.enable()

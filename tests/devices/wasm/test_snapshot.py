@@ -14,7 +14,7 @@ from hyperbeam_trio.devices.wasm.engine import Engine
 from hyperbeam_trio.devices.wasm.guest import Limits
 from hyperbeam_trio.devices.wasm.instance import Instance
 from hyperbeam_trio.devices.wasm.outside import StateOutsideMemory
-from hyperbeam_trio.devices.wasm.restoring import Restorer, restore
+from hyperbeam_trio.devices.wasm.restoring import Restorer, restore, restore_copy
 from hyperbeam_trio.devices.wasm.snapshot import ZERO_ID, copy_memory, take_snapshot
 from hyperbeam_trio.errors import BadRequest, GuestLimit
 
@@ -78,17 +78,20 @@ def test_module_without_memory_has_no_snapshot(guest):
     assert take_snapshot(guest('(module (memory (export "memory") 0))')) is None
 
 
-def test_copy_reuses_its_buffer_whatever_its_size_was(guest):
-    paged = guest(PAGES)
-    for buffer in (bytearray(), bytearray(b"x" * 50 * PAGE), bytearray(5)):
-        copy_memory(paged, buffer)
-        assert buffer == contents(paged)
+def test_a_copy_brings_a_memory_back(guest):
+    used, fresh = used_guest(guest), guest(PAGES)
+    copy = copy_memory(used)
+    used.call("poke", [5, 1])
+    assert [number for number, _ in copy.pages] == [0, 1, 7]
+    restore_copy(fresh, copy)
+    restore_copy(used, copy)
+    assert contents(fresh) == contents(used)
 
 
-def test_copy_of_no_memory_is_empty(guest):
-    buffer = bytearray(b"old")
-    copy_memory(guest("(module)"), buffer)
-    assert buffer == b""
+def test_a_copy_of_no_memory_is_empty(guest):
+    copy = copy_memory(guest("(module)"))
+    assert copy.size == 0
+    restore_copy(guest("(module)"), copy)
 
 
 # Restoring.
@@ -278,7 +281,7 @@ def test_state_in_globals_and_tables_is_refused(guest, function, place):
     assert caught.value.status == 500
     assert str(caught.value.details["place"]).endswith(place)
     with pytest.raises(StateOutsideMemory):
-        copy_memory(live, bytearray())
+        copy_memory(live)
 
 
 def test_state_that_is_gone_again_is_no_state(guest):
