@@ -71,6 +71,10 @@ class Worker:
         self._work = trio.Event()
         self._state: Message | None = None
         self._unsaved: dict[int, Message] = {}
+        self._savers: trio.Nursery
+        self._saved = trio.Event()
+        self._saved.set()
+        self._not_saved: Exception | None = None
         self._snapshot_slot = -1
         self._snapshot_time = trio.current_time()
         self._needs: set[Worker] = set()
@@ -122,9 +126,10 @@ class Worker:
         _current.set(self)
         try:
             self.process = await self.process.verified(self._context)
-            task_status.started(self)
-            while await self._has_work():
-                await self._work_off()
+            async with trio.open_nursery() as self._savers:
+                task_status.started(self)
+                while await self._has_work():
+                    await self._work_off()
         finally:
             self._close()
 
@@ -165,8 +170,6 @@ class Worker:
         try:
             await self._save()
         except HyperbeamError as failure:
-            self._unsaved.clear()
-            self._state = None
             error = failure
         self._fail_all(error)
 
@@ -184,8 +187,10 @@ class Worker:
         state = await self._starting_at(slot)
         while (at := state.int("at-slot")) < slot:
             state = await self._step(state)
-            if at + 1 in self._waiting or len(self._unsaved) >= GROUP:
+            if at + 1 in self._waiting:
                 await self._save()
+            elif len(self._unsaved) >= GROUP:
+                await self._save_behind()
             await self._snapshot_if_due(at_target=False)
         self._tell(slot, state.reset())
 
@@ -207,17 +212,48 @@ class Worker:
             waiter.done.set()
 
     async def _save(self) -> None:
+        """Make all durable that was computed."""
+        await self._settled()
         unsaved, self._unsaved = self._unsaved, {}
-        if not unsaved:
-            return
+        if unsaved:
+            await self._keep(unsaved)
+
+    async def _save_behind(self) -> None:
+        """Begin to make durable what was computed; the next slots are computed meanwhile."""
+        await self._settled()
+        unsaved, self._unsaved = self._unsaved, {}
+        self._saved = trio.Event()
+        self._savers.start_soon(self._keep_behind, unsaved)
+
+    async def _settled(self) -> None:
+        """Wait for what is being saved; raises what prevented it."""
+        await self._saved.wait()
+        failure, self._not_saved = self._not_saved, None
+        if failure is not None:
+            self._lose()
+            raise failure
+
+    async def _keep_behind(self, unsaved: dict[int, Message]) -> None:
+        try:
+            await self._keep(unsaved)
+        except Exception as failure:
+            self._not_saved = failure
+        finally:
+            self._saved.set()
+
+    async def _keep(self, unsaved: dict[int, Message]) -> None:
         try:
             await self._states.keep(unsaved)
-        except HyperbeamError:
-            # What is not durable was not computed.
-            self._state = None
+        except BaseException:
+            self._lose()
             raise
         for slot, state in unsaved.items():
             self._tell(slot, state.reset())
+
+    def _lose(self) -> None:
+        """What is not durable was not computed, nor was what came after it."""
+        self._state = None
+        self._unsaved.clear()
 
     # Starting, and snapshots.
 
@@ -251,8 +287,8 @@ class Worker:
         late = elapsed > config.process_snapshot_time
         if not (at_target or late or (every is not None and slot % every == 0)):
             return
+        await self._save()
         try:
-            await self._save()
             snapshot = await take_snapshot(state, self._context)
             await self._states.keep_snapshot(slot, snapshot)
         except HyperbeamError as error:
