@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE, Process
+from hyperbeam_trio.devices.processes.fitness import fit
 from hyperbeam_trio.devices.processes.roles import call
 from hyperbeam_trio.errors import (
     BadRequest,
@@ -73,17 +74,25 @@ async def execute(state: Message, assignment: Message, context: Context) -> Mess
     before = state.without("results")
     request = assignment if "path" in assignment else assignment.set_values({"path": b"compute"})
     try:
-        after = await call("execution", before, request, context)
-        if not isinstance(after, Message):
-            raise GuestError("The execution device gave no state.")
-    except Halt as halt:
-        after = halt.state if isinstance(halt.state, Message) else before
+        after = fit(await _executed(before, request, context))
     except HyperbeamError as error:
         if not _is_final(error):
             raise _failed(error, slot, "compute") from error
         after = before.set_values({"results": _failure(error)})
     done = after.without(*_NOT_STATE).uncommitted().with_hashpath(None)
-    return done.set_values({"device": PROCESS_DEVICE, "at-slot": slot})
+    # What a program does to its own definition has no effect: it is what the process is.
+    process = before["process"]
+    return done.set_values({"device": PROCESS_DEVICE, "at-slot": slot, "process": process})
+
+
+async def _executed(before: Message, request: Message, context: Context) -> Message:
+    try:
+        after = await call("execution", before, request, context)
+    except Halt as halt:
+        after = halt.state if isinstance(halt.state, Message) else before
+    if not isinstance(after, Message):
+        raise GuestError("The execution device gave no state.")
+    return after
 
 
 def _is_final(error: HyperbeamError) -> bool:
