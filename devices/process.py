@@ -9,6 +9,7 @@ from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.processes.definition import Process, process_of, with_process
 from hyperbeam_trio.devices.processes.execution import take_snapshot
+from hyperbeam_trio.devices.processes.pinning import Pins, PushWish
 from hyperbeam_trio.devices.processes.roles import call, seen_as
 from hyperbeam_trio.devices.processes.slots import asked_slot, current_slot, names_a_number
 from hyperbeam_trio.devices.processes.states import States
@@ -33,6 +34,7 @@ class ProcessDevice(Device):
     def __init__(self) -> None:
         self._workers: Workers | None = None
         self._newest: Memo[str, int] = Memo(KNOWN)
+        self._pins = Pins()
 
     @key
     async def schedule(self, base: Message, request: Message, context: Context) -> Value:
@@ -53,14 +55,15 @@ class ProcessDevice(Device):
     async def compute(self, base: Message, request: Message, context: Context) -> Value:
         """The state after a slot, which `compute` or `slot` names: its number or a message's id.
 
-        Without a slot the newest state that is kept, or the present one if there is none. Raises
+        Without a slot the newest state that is kept, or the present one if there is none. With
+        `push` (`true`, or how many levels far) slots that had to be computed are pushed. Raises
         `NotFound` for a slot that is not scheduled (with `phase`, `attempted-slot`), and what the
         execution device raises for faults that another try may mend.
         """
         process = await process_of(base, context)
         slot = await asked_slot(process, request, context)
         if slot is not None:
-            state = await self._state(process, slot, context)
+            state = await self._asked(process, slot, request, context)
             if names_a_number(request):
                 # However it came about: the state after a slot never changes.
                 context.run.volatile = False
@@ -68,17 +71,20 @@ class ProcessDevice(Device):
         if request.text("init", "now") != "now":
             raise NotFound("The request names no slot; give 'slot'.")
         newest = await self._latest(process, context)
-        return await self._now(process, context) if newest is None else newest
+        return await self._now(process, request, context) if newest is None else newest
 
     @key
     async def now(self, base: Message, request: Message, context: Context) -> Value:
-        """The state after the newest slot; with `process-now-from-cache` the newest one kept."""
+        """The state after the newest slot; with `process-now-from-cache` the newest one kept.
+
+        `push` as for `compute`.
+        """
         process = await process_of(base, context)
         if context.config.process_now_from_cache:
             newest = await self._latest(process, context)
             if newest is not None:
                 return newest
-        return await self._now(process, context)
+        return await self._now(process, request, context)
 
     @key
     async def latest(self, base: Message, request: Message, context: Context) -> Value:
@@ -113,8 +119,21 @@ class ProcessDevice(Device):
         kept = await States(context.cache, process.id).read(slot) if slot >= 0 else None
         return kept or await self._running(context).compute(process, slot)
 
-    async def _now(self, process: Process, context: Context) -> Message:
-        return await self._state(process, await current_slot(process, context), context)
+    async def _now(self, process: Process, request: Message, context: Context) -> Message:
+        return await self._asked(process, await current_slot(process, context), request, context)
+
+    async def _asked(
+        self, process: Process, slot: int, request: Message, context: Context
+    ) -> Message:
+        """The state after a slot; what is computed for it is pushed if the request wants so."""
+        wish = PushWish.of(request)
+        if wish is None:
+            return await self._state(process, slot, context)
+        self._pins.check()
+        newest = await States(context.cache, process.id).newest(self._newest.get(process.id))
+        state = await self._state(process, slot, context)
+        self._pins.follow(process, -1 if newest is None else newest, slot, wish, context.node)
+        return state
 
     async def _latest(self, process: Process, context: Context) -> Message | None:
         states = States(context.cache, process.id)

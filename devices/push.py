@@ -13,9 +13,10 @@ from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE, process_of, read_process
 from hyperbeam_trio.devices.processes.delivery import Delivery, Visit
-from hyperbeam_trio.errors import BadRequest, Busy, HyperbeamError, NodeError
+from hyperbeam_trio.devices.processes.outbox import resolving
+from hyperbeam_trio.errors import BadRequest, Busy, Forbidden, HyperbeamError, NodeError
 from hyperbeam_trio.identities import Identities
-from hyperbeam_trio.message import Message, Value
+from hyperbeam_trio.message import Atom, Message, Value
 
 log = logging.getLogger("hyperbeam_trio.processes")
 
@@ -44,11 +45,15 @@ class PushDevice(Device):
         A message that was scheduled first also gives `id`, its own. A definition gives its
         assignment: a spawn pushes nothing. Raises what scheduling and computing raise.
         """
+        if resolving.get():
+            raise Forbidden("What an outbox wants resolved can't push in its turn.")
         if "slot" in request:
             process = await process_of(base, context)
             visit = _first(process.id, request.int("slot"), request, context)
             return await self._deliver(visit, base, request, context)
         assignment = await _scheduled(base, request, context)
+        if "slot" not in assignment:
+            return assignment
         body = await context.view(assignment, "body")
         if not isinstance(body, Message) or body.get("type") in (b"Process", b"process"):
             return assignment
@@ -63,8 +68,7 @@ class PushDevice(Device):
         process = await read_process(first.process, context)
         visit = Visit(process, first.slot, first.left, first.shown)
         delivery = Delivery(self._identities, context)
-        in_background = request.get("async", base.get("async"))
-        if in_background not in (True, b"true"):
+        if not _in_background(request, base):
             return await delivery.deliver(visit)
         if self._background.available_tokens < 1:
             raise Busy(f"{BACKGROUND} pushes run in the background already.")
@@ -98,11 +102,21 @@ def _first(process: str, slot: int, request: Message, context: Context) -> _Firs
     return _First(process, slot, left if left >= 0 else most, request.int("result-depth", 1))
 
 
+def _in_background(request: Message, base: Message) -> bool:
+    """Whether nobody waits: as the request says, else the process, also in its older word."""
+    for holder in (request, base):
+        if "async" in holder:
+            return holder["async"] in (True, b"true")
+        if "push-mode" in holder:
+            return holder["push-mode"] in (Atom("async"), b"async")
+    return False
+
+
 async def _scheduled(base: Message, request: Message, context: Context) -> Message:
-    """The assignment of the message that a request brings."""
+    """The assignment of the message that a request brings, or where to take it instead."""
     asked = request.set_values({"path": b"schedule", "method": b"POST"})
     process = base.set_values({"device": PROCESS_DEVICE})
     assignment = await context.resolve(process, asked)
-    if not isinstance(assignment, Message) or "slot" not in assignment:
+    if not isinstance(assignment, Message) or not {"slot", "location"} & assignment.keys():
         raise NodeError("The scheduler gave no assignment.", status=502)
     return assignment

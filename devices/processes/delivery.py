@@ -15,8 +15,9 @@ import trio
 
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE, Process, read_process
+from hyperbeam_trio.devices.processes.downstream import push_at, pusher_of
 from hyperbeam_trio.devices.processes.outbox import Sender, Sent, entries_of
-from hyperbeam_trio.errors import HyperbeamError
+from hyperbeam_trio.errors import Busy, DeadlineExceeded, HyperbeamError
 from hyperbeam_trio.identities import Identities
 from hyperbeam_trio.message import Message, Value
 
@@ -24,8 +25,6 @@ log = logging.getLogger("hyperbeam_trio.processes")
 
 SIDE_BY_SIDE: Final = 8
 """Visits of one push that run at once."""
-MOST_VISITS: Final = 10_000
-"""Slots that one push visits in all."""
 DEEPEST_ANSWER: Final = 32
 """Levels of visits that an answer shows; a codec can't nest without end."""
 
@@ -85,7 +84,8 @@ class Delivery:
         self._identities = identities
         self._context = context
         self._limiter = trio.CapacityLimiter(SIDE_BY_SIDE)
-        self._visits = 0
+        self._messages = 0
+        self._deadline = trio.current_time() + context.config.push_time_limit / 1000
 
     async def deliver(self, first: Visit) -> Message:
         """Push the outbox of a slot; the answer of spec/05 §7.2.
@@ -94,30 +94,37 @@ class Delivery:
         what computing the first slot raises; failures further on stand in the answer.
         """
         await self._visit(first)
-        with trio.move_on_after(self._context.config.push_time_limit / 1000):
+        with trio.move_on_at(self._deadline):
             async with trio.open_nursery() as nursery:
                 self._follow(first, nursery)
         return first.answer()
 
     def _follow(self, visit: Visit, nursery: trio.Nursery) -> None:
         for entry in visit.entries:
-            if entry.sent is not None and visit.left > 0 and self._visits < MOST_VISITS:
-                self._visits += 1
+            if entry.sent is not None and visit.left > 0:
                 nursery.start_soon(self._go_on, visit, entry, entry.sent, nursery)
 
     async def _go_on(self, from_: Visit, entry: Entry, sent: Sent, nursery: trio.Nursery) -> None:
         async with self._limiter:
             try:
-                process = await read_process(sent.target, self._context)
-                left, shown = from_.left - 1, from_.shown - 1
-                entry.visit = Visit(process, sent.slot, left, shown, from_.level + 1)
-                await self._visit(entry.visit)
+                entry.visit = await self._next(from_, entry, sent)
             except HyperbeamError as error:
                 log.warning("Push of %s to %s: %s", sent.id, sent.target, error.text)
-                failure = _failure(error, target=sent.target)
-                entry.sent, entry.answer = None, entry.answer.set_values({"resulted-in": failure})
-                return
-        self._follow(entry.visit, nursery)
+                _settle(entry, _failure(error, target=sent.target))
+        if entry.visit is not None:
+            self._follow(entry.visit, nursery)
+
+    async def _next(self, from_: Visit, entry: Entry, sent: Sent) -> Visit | None:
+        """The visit that a message causes here; `None` if another node has pushed its slot."""
+        left, shown = from_.left - 1, from_.shown - 1
+        elsewhere = await pusher_of(sent.target, sent.slot, self._context)
+        if elsewhere is not None:
+            _settle(entry, await push_at(elsewhere, left, shown, self._context))
+            return None
+        process = await read_process(sent.target, self._context)
+        visit = Visit(process, sent.slot, left, shown, from_.level + 1)
+        await self._visit(visit)
+        return visit
 
     async def _visit(self, visit: Visit) -> None:
         """Compute a slot, and give the messages of its outbox their slots."""
@@ -131,16 +138,26 @@ class Delivery:
             visit.results = results.uncommitted().reset()
         sender = Sender(visit.process, self._identities, self._context)
         for key, message in await entries_of(visit.results, self._context):
-            visit.entries.append(await _sent(sender, key, message))
+            visit.entries.append(await self._sent(sender, key, message))
         visit.done = True
 
+    async def _sent(self, sender: Sender, key: str, message: Value) -> Entry:
+        most = self._context.config.push_max_messages
+        try:
+            if self._messages >= most:
+                raise Busy(f"This push has sent {most} messages (option push-max-messages).")
+            if trio.current_time() > self._deadline:
+                raise DeadlineExceeded("This push has taken too long (option push-time-limit).")
+            self._messages += 1
+            sent = await sender.send(key, message)
+        except HyperbeamError as error:
+            return Entry(key, _failure(error, outbox_index=key))
+        return Entry(key, sent.to_message(), sent)
 
-async def _sent(sender: Sender, key: str, message: Value) -> Entry:
-    try:
-        sent = await sender.send(message)
-    except HyperbeamError as error:
-        return Entry(key, _failure(error, outbox_index=key))
-    return Entry(key, sent.to_message(), sent)
+
+def _settle(entry: Entry, outcome: Message) -> None:
+    """There is nothing further to do about a message: it resulted in `outcome`."""
+    entry.sent, entry.answer = None, entry.answer.set_values({"resulted-in": outcome})
 
 
 def _failure(error: HyperbeamError, **where: str) -> Message:

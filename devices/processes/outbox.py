@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-from hyperbeam_trio.codec.commit import commit_signed
+import trio
+
 from hyperbeam_trio.codec.ids import signed_id, unsigned_id
 from hyperbeam_trio.context import Context
-from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE, Process, read_process
-from hyperbeam_trio.errors import BadRequest, Forbidden, HyperbeamError, NotFound
+from hyperbeam_trio.crypto.wallet import Wallet
+from hyperbeam_trio.devices.processes.definition import (
+    PROCESS_DEVICE,
+    Process,
+    process_of,
+    read_process,
+)
+from hyperbeam_trio.devices.processes.signing import ANS104, signed_by, trusted_by
+from hyperbeam_trio.devices.scheduling.place import Elsewhere, schedulers_of
+from hyperbeam_trio.devices.scheduling.remote import remote_assign, remote_definition
+from hyperbeam_trio.devices.scheduling.target import split_hint
+from hyperbeam_trio.errors import (
+    BadRequest,
+    DeadlineExceeded,
+    Forbidden,
+    HyperbeamError,
+    NotFound,
+)
+from hyperbeam_trio.http.outgoing import forced
 from hyperbeam_trio.identities import Identities
-from hyperbeam_trio.message import Link, Message, Value, as_text, enumerated, is_private
+from hyperbeam_trio.message import Message, Value, as_text, enumerated, is_private
+from hyperbeam_trio.path import parse_request
 
-_HINTS: Final = ("?", "&")
-_QUOTES: Final = "\"' "
+resolving: ContextVar[bool] = ContextVar("hyperbeam_trio_push_resolving", default=False)
+"""Whether this task works for the `resolve` of an outbox: that can't push in its turn."""
+
+_WRONG_CODEC: Final = 422
+_MOVED: Final = (307, 308)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +73,10 @@ class Sender:
         self._identities = identities
         self._context = context
 
-    async def send(self, entry: Value) -> Sent:
-        """Schedule one entry of an outbox at its target.
+    async def send(self, key: str, entry: Value) -> Sent:
+        """Schedule the entry `key` of an outbox at its target.
 
+        With `resolve` it is what that path gives that is sent; a failure goes to the sender.
         Raises `BadRequest` for what is no message, `NotFound` without a target or for a target
         that is not known, `Forbidden` where nobody may sign it, and what the scheduler raises.
         """
@@ -61,26 +84,91 @@ class Sender:
         if not isinstance(message, Message):
             raise BadRequest("Only messages can be pushed.")
         message = Message.of({key.lower(): message[key] for key in message if not is_private(key)})
-        target = _without_hint(as_text(message.get("target")) or "")
-        if not target:
+        target = as_text(message.get("target")) or ""
+        if not _split(target)[0]:
             raise NotFound("Target process not available.")
-        try:
-            receiver = await read_process(target, self._context)
-        except HyperbeamError:
-            raise NotFound("Could not access target process!") from None
-        return await self._schedule(message, receiver)
+        if "resolve" in message:
+            message = await self._resolved(key, message)
+            target = message.text("target")
+        return await self._schedule(message, *await self._receiver(target))
 
-    async def _schedule(self, message: Message, receiver: Process) -> Sent:
+    async def _receiver(self, target: str) -> tuple[Process, str | None]:
+        """The process that a target names, and the hint in it; `NotFound` for an unknown one."""
+        id, hint = _split(target)
+        hint = hint if self._context.config.scheduler_follow_hints else None
+        try:
+            return await read_process(id, self._context), hint
+        except HyperbeamError:
+            if hint is None:
+                raise NotFound("Could not access target process!") from None
+        definition = await remote_definition(Elsewhere(hint), id, self._context)
+        return await process_of(definition, self._context), hint
+
+    async def _resolved(self, key: str, message: Message) -> Message:
+        """What the entry's `resolve` gives for the entry's target; a failure for the sender."""
+        try:
+            asked = message.without("resolve", "target").set_values({"path": message["resolve"]})
+            found = forced(await self._asked(asked)).reset()
+        except HyperbeamError as error:
+            failure: dict[str, Value] = {
+                "resolve": b"error",
+                "target": self._sender.id.encode(),
+                "status": 400,
+                "outbox-index": key.encode(),
+                "reason": error.text.encode(),
+                "source": message,
+            }
+            return Message.of(failure)
+        return found.uncommitted().set_values({"target": message["target"]})
+
+    async def _asked(self, request: Message) -> Value:
+        """The answer to a request of nobody in particular, everything in it loaded."""
+        seconds = self._context.config.push_time_limit / 1000
+        token = resolving.set(True)
+        try:
+            with trio.fail_after(seconds):
+                found = await self._context.internal().resolve_many(parse_request(request))
+                return await self._context.load_all(found)
+        except trio.TooSlowError:
+            raise DeadlineExceeded(f"resolve took more than {seconds:g} s.") from None
+        finally:
+            resolving.reset(token)
+
+    async def _schedule(self, message: Message, receiver: Process, hint: str | None) -> Sent:
         stamped = message.set_values({**self._origin(), "target": receiver.id.encode()})
-        body = await self._signed(stamped, receiver)
-        asked = Message.of({"path": b"schedule", "method": b"POST", "body": body})
+        codec = self._context.config.scheduler_default_commitment_spec
+        try:
+            return await self._post(stamped, receiver, hint, codec)
+        except HyperbeamError as error:
+            refused = _WRONG_CODEC in (error.status, error.details.get("remote-status"))
+            if not refused or codec == ANS104:
+                raise
+        return await self._post(stamped, receiver, hint, ANS104)
+
+    async def _post(
+        self, stamped: Message, receiver: Process, hint: str | None, codec: str
+    ) -> Sent:
+        wallets = await self._wallets(receiver)
+        body = await signed_by(wallets, stamped, codec, self._context.node)
+        target = receiver.id if hint is None else f"{receiver.id}?hint={hint}"
+        asked = Message.of(
+            {"path": b"schedule", "method": b"POST", "target": target.encode(), "body": body}
+        )
         base = receiver.definition.uncommitted().set_values(
             {"device": PROCESS_DEVICE, "process": receiver.definition}
         )
         assignment = await self._context.resolve(base, asked)
+        if isinstance(assignment, Message) and assignment.get("status") in _MOVED:
+            assignment = await self._pass_on(body, receiver, assignment)
         if not isinstance(assignment, Message) or "slot" not in assignment:
             raise BadRequest(f"The scheduler of {receiver.id} gave no slot.")
         return Sent(signed_id(body), receiver.id, assignment.int("slot"))
+
+    async def _pass_on(self, body: Message, receiver: Process, moved: Message) -> Message:
+        place = Elsewhere(moved.text("location"), moved.text("variant", Elsewhere("").variant))
+        named = await schedulers_of(receiver.definition, None, self._context)
+        schedulers = [split_hint(item)[0] for item in named]
+        return await remote_assign(place, receiver.id, body, None, schedulers, self._context)
 
     def _origin(self) -> dict[str, Value]:
         """Where a message comes from; nothing that a program says replaces it."""
@@ -99,11 +187,11 @@ class Sender:
                 origin[f"from-{name}"] = definition[name]
         return origin
 
-    async def _signed(self, message: Message, receiver: Process) -> Message:
-        """Signed with those identities of ours that the receiver trusts, else with our own."""
+    async def _wallets(self, receiver: Process) -> list[Wallet]:
+        """Those identities of ours that the receiver trusts, else our own."""
         node = self._context.node
-        trusted = await self._context.load_all(receiver.definition.get("authority"))
-        wallets = await self._identities.find(_addresses(trusted), node)
+        trusted = await trusted_by(receiver, self._context)
+        wallets = await self._identities.find(trusted, node)
         if not wallets and node.config.push_always_sign:
             wallets = [node.wallet]
         if not wallets:
@@ -111,22 +199,12 @@ class Sender:
                 "Application of security policy failed: "
                 "No identities matching authority were found."
             )
-        for wallet in wallets:
-            message = await commit_signed(message, wallet, limiter=node.crypto_limiter)
-        return message
+        return wallets
 
 
-def _without_hint(target: str) -> str:
-    for mark in _HINTS:
-        target = target.partition(mark)[0]
-    return target.strip("/")
-
-
-def _addresses(value: Value) -> Sequence[str]:
-    """Addresses of a list, or of text that separates them with commas."""
-    if isinstance(value, Message):
-        value = list(value.values())
-    items: Iterable[Value] = value if isinstance(value, list) else [value]
-    texts = [text for item in items if not isinstance(item, Link) and (text := as_text(item))]
-    named = (name.strip(_QUOTES) for text in texts for name in text.split(","))
-    return [name for name in named if name]
+def _split(target: str) -> tuple[str, str | None]:
+    """The id that a target names, and the URL of its hint: `ID?hint=URL`, `ID&…`."""
+    name, hint = split_hint(target)
+    for mark in ("?", "&"):
+        name = name.partition(mark)[0]
+    return name.strip("/"), hint

@@ -78,11 +78,19 @@ def _named(request: Message, message: Message | None) -> Target | None:
         if is_process(message):
             return Target(signed_id(message))
         if "target" in message:
-            return read_target("target", message["target"])
+            return _hinted(read_target("target", message["target"]), request)
     for key in ("target", "process-id"):
         if key in request:
             return read_target(key, request[key])
     return None
+
+
+def _hinted(target: Target, request: Message) -> Target:
+    """The target with the hint that a request gives beside the message, if it is for it."""
+    process, hint = split_hint(as_text(request.get("target")) or "")
+    if target.hint is None and process == target.process:
+        return Target(process, hint)
+    return target
 
 
 async def definition_of(

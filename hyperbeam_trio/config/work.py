@@ -87,6 +87,7 @@ class PushOptions(Options):
     push_always_sign = Option(boolean, True, "sign with the own identity if no other fits")
     push_route_downstream = Option(boolean, True, "ask the routes who pushes for a target")
     push_max_depth = Option(integer(1), 1000, "messages that one push may cause in a row")
+    push_max_messages = Option(integer(1), 10_000, "messages that one push may send in all")
     push_time_limit = Option(integer(1), 300_000, "ms that one push may take in all")
     cron_access = Option(_ACCESS, "operator", "who may set timers")
     cron_max_tasks = Option(integer(0), 1000, "timers at once")

@@ -15,7 +15,7 @@ from hyperbeam_trio.message import Message, Value, numbered, to_value
 if TYPE_CHECKING:
     from hyperbeam_trio.context import Context
 
-UNIT_PATHS: Final = ("/result/.*", "/snapshot/.*", "/dry-run.*", "/state.*")
+UNIT_PATHS: Final = ("^/result/", "^/snapshot/", "^/dry-run", "^/state")
 """What a legacy compute unit is asked for (spec/07 §2.7)."""
 
 CHANCE: Final = random.SystemRandom()

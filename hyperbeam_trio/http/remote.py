@@ -83,7 +83,7 @@ class Reply:
         text = f"{self.url} answered {self.status}: {body or self.outcome:.500}"
         if self.status == 404:
             raise NotFound(text)
-        raise RemoteError(text)
+        raise RemoteError(text, details={"remote-status": self.status})
 
 
 async def ask(
