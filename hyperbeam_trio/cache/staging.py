@@ -280,7 +280,9 @@ class Staging:
             items["values"] = _encoded_keys(tuple(evidence.values))
         if evidence.base is not None:
             items["base"] = self.part(evidence.base)
-        if evidence.item is not None:
+        if evidence.item is not None and evidence.tail is not None:
+            items["item"], items["item-tail"] = self.part(evidence.item), evidence.tail
+        elif evidence.item is not None:
             head, tail = _split_item(evidence.item, message, self._blob_bytes)
             items["item"], items["item-tail"] = self.part(head), self.part(tail)
         return items

@@ -16,6 +16,7 @@ from hyperbeam_trio.codec.tagged import (
     Parts,
     assembled,
     committed_by,
+    data_key,
     is_bundle,
     original_tags,
     pointer,
@@ -34,7 +35,7 @@ from hyperbeam_trio.crypto.bundle import (
 )
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.elsewhere import Elsewhere
-from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
+from hyperbeam_trio.crypto.encoding import from_base64, native_id, to_base64url
 from hyperbeam_trio.crypto.field import Tag
 from hyperbeam_trio.crypto.item_header import ItemHeader, build_fields
 from hyperbeam_trio.crypto.item_signature import UNSIGNED, type_named
@@ -75,31 +76,62 @@ def _read(item: DataItem, depth: int) -> Message | list[Value] | bytes:
     return value if commitment is None else value.with_commitments([commitment])
 
 
+def is_binary(header: ItemHeader) -> bool:
+    """Whether an item is a binary, and no message."""
+    return _BINARY in header.tags
+
+
 def takes_link(header: ItemHeader) -> bool:
     """Whether the data of an item stands for one binary, and the signature for the message."""
-    return header.is_signed and _BINARY not in header.tags and not is_bundle(read_tags(header.tags))
+    return header.is_signed and not is_binary(header) and not is_bundle(read_tags(header.tags))
 
 
-def linked_message(header: ItemHeader, data: Link) -> Message:
+def linked_message(
+    header: ItemHeader, data: Link, data_hash: bytes | None = None, *, proved: bool = False
+) -> Message:
     """The message of an item whose data is stored apart, for headers that `takes_link` allows.
 
-    Its commitment is without evidence: who verifies it loads the data and builds the item anew.
-    Raises `BadRequest`.
+    As `linked_value`, of data that is one binary. Raises `BadRequest`.
     """
-    fields_of = (header.signature_type, header.signature, header.owner, header.target)
-    rest = (header.anchor, header.tags, header.tag_bytes, header.raw)
-    item = DataItem(*fields_of, *rest, data=memoryview(b""))
-    tags, fields = read_tags(item.tags), _fields(item)
-    key = (tags.get(DATA_KEY) or b"data").decode("utf-8", "replace")
-    value = assembled(tags, fields, {key: data})
+    members = {data_key(read_tags(header.tags)): data}
+    value = linked_value(header, members, data, data_hash, proved=proved)
     if not isinstance(value, Message):
         raise BadRequest("An item that is a list can't have its data stored apart.")
-    commitment = _commitment(item, tags, committed_by([key], item.tags, fields), value)
-    return (
-        value
-        if commitment is None
-        else value.with_commitments([replace(commitment, evidence=None)])
-    )
+    return value
+
+
+def linked_value(
+    header: ItemHeader,
+    members: Mapping[str, Value],
+    data: Link,
+    data_hash: bytes | None = None,
+    *,
+    proved: bool = False,
+) -> Message | list[Value]:
+    """The value of an item whose data is stored under a link, and holds `members`.
+
+    `data_hash` is the deep hash of the data, which the id of an unsigned item needs; `proved` says
+    that the signature was checked. Otherwise, who verifies the commitment loads the data and builds
+    the item anew. Raises `BadRequest`.
+    """
+    whole = Elsewhere(native_id(data.id), data_hash)
+    item = linked_item(header, whole)
+    tags, fields = read_tags(item.tags), _fields(item)
+    value = assembled(tags, fields, members)
+    if isinstance(value, list):
+        return value
+    commitment = _commitment(item, tags, committed_by(members, item.tags, fields), value)
+    if commitment is None or commitment.evidence is None:
+        return value
+    evidence = replace(commitment.evidence, item=header.raw, tail=data, proved=proved)
+    return value.with_commitments([replace(commitment, evidence=evidence)])
+
+
+def linked_item(header: ItemHeader, whole: Elsewhere) -> DataItem:
+    """The item of a header whose data lies elsewhere."""
+    fields_of = (header.signature_type, header.signature, header.owner, header.target)
+    rest = (header.anchor, header.tags, header.tag_bytes, header.raw)
+    return DataItem(*fields_of, *rest, data=memoryview(whole))
 
 
 def _fields(item: DataItem) -> dict[str, bytes]:
@@ -112,11 +144,8 @@ def read_data(data: memoryview, tags: Mapping[str, bytes], depth: int = 0) -> di
     if not data:
         return {}
     if not is_bundle(tags):
-        key = tags.get(DATA_KEY) or b"data"
         whole = data.obj
-        return {
-            key.decode("utf-8", "replace"): whole if isinstance(whole, Elsewhere) else bytes(data)
-        }
+        return {data_key(tags): whole if isinstance(whole, Elsewhere) else bytes(data)}
     bundle = Bundle(data)
     manifest = tags.get("bundle-map")
     if manifest is not None:
@@ -183,6 +212,8 @@ def _as_signed(value: Message | list[Value], commitment: Commitment) -> DataItem
     """The item to the byte, if it is known and says what `value` says."""
     evidence = commitment.evidence
     if evidence is None or evidence.item is None or not isinstance(value, Message):
+        return None
+    if evidence.tail is not None:
         return None
     return DataItem.parse(evidence.item) if evidence.covers(value) else None
 
@@ -305,6 +336,9 @@ def _name(key: str, read: Message) -> str:
 
 def verify_ans104(message: Message, commitment: Commitment, *, secret: bytes | None = None) -> bool:
     """Whether an item's signature holds for `message`: over the raw item, or the item rebuilt."""
+    evidence = commitment.evidence
+    if evidence is not None and evidence.proved and evidence.covers(message):
+        return True
     try:
         known = _as_signed(message, commitment)
         if known is not None:
@@ -319,14 +353,7 @@ def _holds(item: DataItem, commitment: Commitment) -> bool:
     if commitment.type == UNSIGNED:
         return not item.is_signed and item.unsigned_id == commitment.id
     claimed = (commitment.id, commitment.committer, commitment.signature)
-    return claimed == (item.id, item.address, item.signature) and _is_signed(item)
-
-
-def _is_signed(item: DataItem) -> bool:
-    data = item.data.obj
-    if isinstance(data, Elsewhere):
-        return data.deep_hash is not None and item.verifies_with(data.deep_hash)
-    return item.verify()
+    return claimed == (item.id, item.address, item.signature) and item.verify()
 
 
 def _says(item: DataItem, message: Message, commitment: Commitment) -> bool:

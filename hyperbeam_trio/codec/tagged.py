@@ -92,6 +92,11 @@ def is_bundle(tags: Mapping[str, bytes]) -> bool:
     return kind == b"binary" and version == b"2.0.0"
 
 
+def data_key(tags: Mapping[str, bytes]) -> str:
+    """The key of data that is one binary."""
+    return (tags.get(DATA_KEY) or b"data").decode("utf-8", "replace")
+
+
 def assembled(
     tags: Mapping[str, bytes], fields: Mapping[str, bytes], data: Mapping[str, Value]
 ) -> Message | list[Value]:

@@ -20,9 +20,30 @@ MAX_DEPTH: Final = 16
 FORMAT_TAGS: Final[tuple[Tag, ...]] = ((b"bundle-format", b"binary"), (b"bundle-version", b"2.0.0"))
 MANIFEST_TAGS: Final[tuple[Tag, ...]] = ((b"data-protocol", b"bundle-map"), (b"variant", b"0.0.1"))
 
-_COUNT_BYTES: Final = 32
+COUNT_BYTES: Final = 32
 _ENTRY: Final = struct.Struct("32s32s")
+ENTRY_BYTES: Final = _ENTRY.size
 _BYTE_ORDERS: Final[tuple[ByteOrder, ...]] = ("little", "big")
+
+
+def read_count(raw: bytes | memoryview, most: int) -> tuple[int, ByteOrder]:
+    """The number of items, and the byte order of the index: big-endian in the form E.
+
+    `raw` are the first `COUNT_BYTES` of a bundle, behind which at most `most` bytes follow.
+    """
+    for order in _BYTE_ORDERS:
+        count = int.from_bytes(raw, order)
+        # Of 32 bytes only one order makes a number that can fit; nothing is guessed.
+        if count <= most // ENTRY_BYTES:
+            return count, order
+    count = int.from_bytes(raw, "little")
+    raise InvalidField("bundle", f"an index of {count} items in {COUNT_BYTES + most} bytes")
+
+
+def read_entries(index: bytes | memoryview, order: ByteOrder) -> Iterator[tuple[int, bytes]]:
+    """The size in bytes and the id (32 bytes) of each item."""
+    for raw_size, id_ in _ENTRY.iter_unpack(index):
+        yield int.from_bytes(raw_size, order), id_
 
 
 class Bundle(Sequence[DataItem]):
@@ -47,30 +68,17 @@ class Bundle(Sequence[DataItem]):
         self._read_index()
 
     def _read_index(self) -> None:
-        count, order = self._count()
-        place = end = _COUNT_BYTES + count * _ENTRY.size
-        for raw_size, id_ in _ENTRY.iter_unpack(self._view[_COUNT_BYTES:end]):
-            size = int.from_bytes(raw_size, order)
+        if self._view.nbytes < COUNT_BYTES:
+            raise InvalidField("bundle", f"{self._view.nbytes} bytes, at least {COUNT_BYTES}")
+        most = self._view.nbytes - COUNT_BYTES
+        count, order = read_count(self._view[:COUNT_BYTES], most)
+        place = end = COUNT_BYTES + count * ENTRY_BYTES
+        for size, id_ in read_entries(self._view[COUNT_BYTES:end], order):
             self.places.append((place, place + size))
             self._raw_ids.append(id_)
             place += size
         if place != self._view.nbytes:
             raise InvalidField("bundle", f"{self._view.nbytes} bytes, by its index {place}")
-
-    def _count(self) -> tuple[int, ByteOrder]:
-        """The number of items, and the byte order of the index: big-endian in the form E."""
-        size = self._view.nbytes
-        if size < _COUNT_BYTES:
-            raise InvalidField("bundle", f"{size} bytes, at least {_COUNT_BYTES}")
-        raw = self._view[:_COUNT_BYTES]
-        most = (size - _COUNT_BYTES) // _ENTRY.size
-        for order in _BYTE_ORDERS:
-            count = int.from_bytes(raw, order)
-            # Of 32 bytes only one order makes a number that can fit; nothing is guessed.
-            if count <= most:
-                return count, order
-        count = int.from_bytes(raw, "little")
-        raise InvalidField("bundle", f"an index of {count} items in {size} bytes")
 
     @property
     def ids(self) -> list[str]:
@@ -115,7 +123,7 @@ def build_bundle(items: Iterable[tuple[str, DataItem]]) -> bytes:
     index = b"".join(
         _ENTRY.pack(item.size.to_bytes(32, "little"), native_id(id_)) for id_, item in listed
     )
-    count = len(listed).to_bytes(_COUNT_BYTES, "little")
+    count = len(listed).to_bytes(COUNT_BYTES, "little")
     contents = (part for _, item in listed for part in (item.raw, item.data))
     return b"".join((count, index, *contents))
 
@@ -152,10 +160,11 @@ def read_map(bundle: Bundle, manifest_id: str) -> dict[str, DataItem]:
     place = bundle.index_of(manifest_id)
     if place is None:
         raise InvalidField("bundle-map", f"the bundle lists no manifest {manifest_id}")
-    return {key: _listed(bundle, key, id_) for key, id_ in _manifest(bundle[place]).items()}
+    return {key: _listed(bundle, key, id_) for key, id_ in read_manifest(bundle[place]).items()}
 
 
-def _manifest(item: DataItem) -> dict[str, str]:
+def read_manifest(item: DataItem) -> dict[str, str]:
+    """The keys of a bundle that stands for a map, and the ids of their items."""
     try:
         names = orjson.loads(item.data)
     except orjson.JSONDecodeError as problem:

@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from hyperbeam_trio.crypto.deep_hash import hash_blob
+from hyperbeam_trio.crypto.elsewhere import Elsewhere
 from hyperbeam_trio.crypto.encoding import human_id
 from hyperbeam_trio.crypto.field import DEFAULT_TAG_LIMITS, InvalidField, Tag, TagLimits
 from hyperbeam_trio.crypto.item_header import (
@@ -82,18 +83,26 @@ class DataItem(ItemHeader):
         return len(self.raw) + self.data.nbytes
 
     @property
+    def data_hash(self) -> bytes:
+        """The deep hash of the data, which may lie elsewhere."""
+        whole = self.data.obj
+        if isinstance(whole, Elsewhere) and whole.deep_hash is not None:
+            return whole.deep_hash
+        return hash_blob(self.data)
+
+    @property
     def digest(self) -> bytes:
         """The 48-byte deep hash that is signed."""
-        return self.digest_with(hash_blob(self.data))
+        return self.digest_with(self.data_hash)
 
     @property
     def unsigned_id(self) -> str:
         """The id without a signer: of the deep hash with an owner of zeros."""
-        return human_id(sha256(self.digest_with(hash_blob(self.data), _NO_OWNER)).digest())
+        return human_id(sha256(self.digest_with(self.data_hash, _NO_OWNER)).digest())
 
     def verify(self) -> bool:
         """Whether the signature holds; never for an unsigned item."""
-        return self.is_signed and self.verifies_with(hash_blob(self.data))
+        return self.is_signed and self.verifies_with(self.data_hash)
 
     def sign(self, wallet: Wallet, number: int | None = None) -> DataItem:
         """This item signed by `wallet`, with its usual signature type or with type `number`."""

@@ -64,7 +64,7 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     else:
         body = await request.body.read(node.config.max_body)
     if isinstance(body, Message):
-        message = only_committed(body)
+        message = only_committed(_with_headers(body, kept, negotiator))
     else:
         message = _decode(name, kept, body, negotiator)
         if message.commitments:
@@ -108,7 +108,11 @@ def _codec_name(headers: Iterable[Header], target: bytes, negotiator: Negotiator
 def _decode(name: str, headers: Iterable[Header], body: bytes, negotiator: Negotiator) -> Message:
     if name == negotiator.default:
         return negotiator.codec(name).decode(_joined(headers), body)
-    message = negotiator.codec(name).from_bytes(body)
+    return _with_headers(negotiator.codec(name).from_bytes(body), headers, negotiator)
+
+
+def _with_headers(message: Message, headers: Iterable[Header], negotiator: Negotiator) -> Message:
+    """The message of a body, with the headers beside it if nobody has committed to it."""
     if message.commitments:
         return message
     outer = negotiator.codec(negotiator.default).decode(_joined(headers), b"")

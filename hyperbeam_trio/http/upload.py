@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-from hyperbeam_trio.codec.ans104 import linked_message, takes_link
-from hyperbeam_trio.crypto.item_stream import DataItemStream
-from hyperbeam_trio.errors import BadRequest, InvalidCommitment, TooLarge
+from hyperbeam_trio.cache.parts import parts_record
+from hyperbeam_trio.crypto.encoding import human_id
+from hyperbeam_trio.crypto.field import InvalidField
+from hyperbeam_trio.crypto.item_header import ItemHeader, read_fields
+from hyperbeam_trio.errors import InvalidCommitment
+from hyperbeam_trio.http.bundle_upload import Span, SpanReader, SpanValues, holds_bundle
 from hyperbeam_trio.http.exchange import HttpRequest
-from hyperbeam_trio.message import Message
+from hyperbeam_trio.http.item_source import ItemSource
+from hyperbeam_trio.message import Message, enumerated
 
 if TYPE_CHECKING:
     from hyperbeam_trio.node import Node
@@ -19,79 +23,76 @@ STREAMED_BYTES: Final = 1024 * 1024
 
 
 def is_long(request: HttpRequest) -> bool:
-    """Whether a request says that its body is longer than `STREAMED_BYTES`."""
-    found = next((value for name, value in request.headers if name == b"content-length"), b"0")
-    return found.isdigit() and int(found) > STREAMED_BYTES
+    """Whether a request's body may be longer than `STREAMED_BYTES`: by its word, or it is mum."""
+    length = _length(request)
+    return length is None or length > STREAMED_BYTES
+
+
+def _length(request: HttpRequest) -> int | None:
+    found = next((value for name, value in request.headers if name == b"content-length"), b"")
+    return int(found) if found.isdigit() else None
 
 
 async def read_upload(request: HttpRequest, node: Node) -> Message | bytes:
-    """The verified message of a signed item, its data stored and linked; constant memory.
+    """The message of an item, verified if it is signed, its data stored and linked.
 
-    The bytes of the item where it is a bundle, or not signed: these are at most `max-body`. Raises
+    Constant memory, but for the headers and small items of a bundle, which are bound by `max-body`.
+    The bytes of the item where they turn out to be few, or are a bundle within `max-body`. Raises
     `InvalidCommitment` (400) when the signature does not hold, `BadRequest` for what is no item,
     `TooLarge`. Of a refused item nothing remains.
     """
-    upload = _Upload(request.body.chunks(), node)
-    if not await upload.read_head():
-        return await upload.whole(node.config.max_body)
-    return await upload.message()
+    chunks = request.body.chunks()
+    most = node.config.max_body
+    begun, ended = await _beginning(chunks, min(STREAMED_BYTES, most))
+    if ended:
+        return begun
+    header = _header(begun)
+    length = _length(request)
+    if length is not None and length <= most and holds_bundle(header):
+        return b"".join([begun, *[chunk async for chunk in chunks]])
+    source = ItemSource(begun, chunks, node.config.max_item)
+    await source.take(len(header.raw))
+    return await _stored(header, source, node)
 
 
-class _Upload:
-    """One item on its way in."""
+async def _beginning(chunks: AsyncIterator[bytes], enough: int) -> tuple[bytes, bool]:
+    """The first chunks, a little over `enough` bytes, and whether that was all."""
+    begun = bytearray()
+    async for chunk in chunks:
+        begun += chunk
+        if len(begun) > enough:
+            return bytes(begun), False
+    return bytes(begun), True
 
-    def __init__(self, chunks: AsyncIterator[bytes], node: Node) -> None:
-        self._chunks = chunks
-        self._cache = node.cache
-        self._most = node.config.max_item
-        self._stream = DataItemStream()
-        self._begun = bytearray()
-        self._first: memoryview = memoryview(b"")
 
-    async def read_head(self) -> bool:
-        """Read as far as the header goes; whether its data can be stored as it comes."""
-        async for chunk in self._chunks:
-            self._begun += chunk
-            self._first = self._stream.begin(chunk)
-            if self._stream.header is not None:
-                return takes_link(self._stream.header)
-        self._stream.finish()
-        return False
+def _header(begun: bytes) -> ItemHeader:
+    fields = read_fields(memoryview(begun))
+    if isinstance(fields, int):
+        raise InvalidField("item", f"its header takes over {len(begun)} bytes")
+    return ItemHeader(*fields)
 
-    async def whole(self, most: int) -> bytes:
-        """The item's bytes, when they are to be read like those of any other message."""
-        async for chunk in self._chunks:
-            self._begun += chunk
-            if len(self._begun) > most:
-                raise TooLarge(f"The body is longer than {most} bytes.")
-        return bytes(self._begun)
 
-    async def message(self) -> Message:
-        """Store the data, and keep it if the signature holds."""
-        self._begun.clear()
-        stream = self._stream
-        link = await self._cache.write_pieces(
-            self._data(), watch=stream.add, confirm=self._check_signature
+async def _stored(header: ItemHeader, source: ItemSource, node: Node) -> Message:
+    top = Span(header)
+    async with node.cache.intake() as intake:
+        await SpanReader(source, intake, node.config.max_body).read(top, (), None)
+        await source.expect_end()
+        await intake.finish()
+        _check_signature(top)
+        values = SpanValues(intake)
+        value = await values.value(top)
+        whole = parts_record(human_id(top.whole.digest()), intake.links)
+        await intake.keep({**values.records, **whole})
+    if isinstance(value, list):
+        return enumerated(value)
+    return value if isinstance(value, Message) else Message.of({"data": value})
+
+
+def _check_signature(top: Span) -> None:
+    header = top.header
+    if header.is_signed and not top.verifies:
+        raise InvalidCommitment(
+            f"The signature of the item {header.id} does not hold for the {top.size} bytes of data "
+            "that came with it.",
+            details={"commitment": header.id},
         )
-        if stream.header is None:
-            raise BadRequest("The item ends before its data.")
-        return linked_message(stream.header, link)
-
-    def _check_signature(self) -> None:
-        header = self._stream.header
-        if header is None or not self._stream.finish():
-            id = header.id if header is not None else ""
-            raise InvalidCommitment(
-                f"The signature of the item {id} does not hold for the "
-                f"{self._stream.data_size} bytes of data that came with it.",
-                details={"commitment": id},
-            )
-
-    async def _data(self) -> AsyncIterator[bytes | memoryview]:
-        size = self._first.nbytes
-        yield self._first
-        async for chunk in self._chunks:
-            size += len(chunk)
-            if size > self._most:
-                raise TooLarge(f"The item is longer than {self._most} bytes.")
-            yield chunk

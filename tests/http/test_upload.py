@@ -81,11 +81,11 @@ async def test_more_than_an_item_may_have_is_refused(door: str) -> None:
         assert answer.status_code == 413, answer.text
 
 
-async def test_an_unsigned_item_is_bound_by_max_body() -> None:
-    async with running_node(max_body=2 * MIB) as node, served(node) as url:
+async def test_an_unsigned_item_is_bound_by_max_item() -> None:
+    async with running_node(max_body=MIB, max_item=3 * MIB) as node, served(node) as url:
         answer = await post(url, DataItem.create(bytes(3 * MIB)).to_bytes())
         assert answer.status_code == 413, answer.text
-        answer = await post(url, DataItem.create(bytes(MIB + 5)).to_bytes())
+        answer = await post(url, DataItem.create(bytes(2 * MIB + 5)).to_bytes())
         assert answer.status_code == 200, answer.text
 
 
