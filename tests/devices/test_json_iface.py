@@ -211,30 +211,39 @@ ENV = (
     b'{"name":"Authority","value":"FOOBAR"}]}}'
 )
 STEPS = [
-    ("return 1+1", [8737248, 8737416], 10013288, "86dd7630a516c1bd"),
-    ("x=5; return x*2", [8764736, 9128464], 9552280, "996596ec34c0721c"),
-    ('error("boom")', [9441896, 9178312], 9697000, "883fab6d98817277"),
+    ("return 1+1", [8737248, 8737416], 10013288, "86dd7630a516c1bd", "60918930e291c860"),
+    ("x=5; return x*2", [8764736, 9128464], 9552280, "996596ec34c0721c", "127815cd80663861"),
+    ('error("boom")', [9441896, 9178312], 9697000, "883fab6d98817277", "6c8fdfbac0a0547e"),
     (
         "local ok,e=pcall(function() error({a=1}) end); return tostring(ok)",
-        *([9346856, 9141968], 9194336, "d43a0a1120951165"),
+        *([9346856, 9141968], 9194336, "d43a0a1120951165", "c8e79d1f598ad5fb"),
     ),
     (
         'Send({Target="Foo",Data="Bar",Action="Hi"}); return #ao.outbox.Messages',
-        *([9863344, 9822384], 9820624, "aaee98b11a1290e0"),
+        *([9863344, 9822384], 9820624, "aaee98b11a1290e0", "fb384a2f5d9621cb"),
     ),
     (
         "local s=0; for i=1,100000 do s=s+i end return s",
-        *([9217888, 9479608], 9113912, "3f118f3fb2647016"),
+        *([9217888, 9479608], 9113912, "3f118f3fb2647016", "ffe75a339ec488d8"),
     ),
-    ("return math.random(100000)", [9826048, 9834064], 8765024, "84bb93ba281bb572"),
+    (
+        "return math.random(100000)",
+        *([9826048, 9834064], 8765024, "84bb93ba281bb572", "568775a30235e833"),
+    ),
+    (
+        "local t={} for i=1,20000 do t[i]=tostring(i) end BIG=t return #t",
+        *([9797584, 9823104], 10356864, "d0947f48d452a9e6", "9c16f803558debf1"),
+    ),
 ]
+"""What is evaluated; where message and environment are written, and the reply; hashes of the reply
+and of the memory after it."""
 
 
 async def test_aos_answers_at_the_addresses_that_other_engines_give(node, aos):
     image = {"device": "wasm-64@1.0", "body": aos}
     state = await node.resolve(Message(image), "init")
     access, context = access_of(state), node.context()
-    for number, (code, pointers, reply, digest) in enumerate(STEPS, 1):
+    for number, (code, pointers, reply, digest, memory) in enumerate(STEPS, 1):
         message = (
             b'{"From":"FOOBAR","Block-Height":"1","Target":"AOS","Owner":"FOOBAR","Id":"%d",'
             b'"Module":"W","Tags":[{"name":"Action","value":"Eval"}],"Data":%s}'
@@ -247,6 +256,8 @@ async def test_aos_answers_at_the_addresses_that_other_engines_give(node, aos):
         assert (await _results(node, state))["output"] == [reply]
         answer = await access.read_text(state, reply, context)
         assert hashlib.sha256(answer).hexdigest().startswith(digest)
+        snapshot = await node.cache.load_all(await node.resolve(state, "snapshot"))
+        assert hashlib.sha256(snapshot["body"]).hexdigest().startswith(memory)
 
 
 async def test_aos_in_its_stack_sends_and_fails_as_observed(node, aos):
