@@ -20,6 +20,7 @@ from hyperbeam_trio.devices.scheduling.locations import (
     newest_nonce,
 )
 from hyperbeam_trio.devices.scheduling.lookup import Lookup
+from hyperbeam_trio.devices.scheduling.place import LEGACY
 from hyperbeam_trio.errors import BadRequest, Forbidden, HyperbeamError, KeyNotFound, NotFound
 from hyperbeam_trio.http.remote import ask
 from hyperbeam_trio.message import Message, Value
@@ -58,7 +59,8 @@ class LocationDevice(Device):
         record = await find_location(name, context) or await self._look_up(name, context)
         if record is None:
             raise NotFound(f"No location found for address: {name}")
-        if is_stale(record, _now()):
+        # Schedulers of legacynet have no record to give.
+        if is_stale(record, _now()) and record.text("variant", None) != LEGACY:
             self._refresh_soon(name, record, context.node)
         return record
 

@@ -20,7 +20,7 @@ from hyperbeam_trio.devices.scheduling.remote import remote_assign, remote_slot
 from hyperbeam_trio.devices.scheduling.schedules import Found, Schedules
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.devices.scheduling.subject import Subject, check, subject_of
-from hyperbeam_trio.devices.scheduling.target import Target, target_of
+from hyperbeam_trio.devices.scheduling.target import target_of
 from hyperbeam_trio.devices.scheduling.uploads import uploads_of_node
 from hyperbeam_trio.errors import NotFound
 from hyperbeam_trio.message import Message, Value
@@ -78,7 +78,7 @@ class SchedulerDevice(Device):
             return slot_answer(target.process, current, running.addresses, block)
         found = await self._schedules.find(target, base, None, context)
         if current < 0 and isinstance(found.place, Elsewhere):
-            return await _slot_elsewhere(found.place, target, context)
+            return await _slot_elsewhere(found, found.place, context)
         addresses = await self._schedules.addresses(found, context)
         return slot_answer(target.process, current, addresses, block)
 
@@ -210,10 +210,10 @@ def _slot(request: Message, name: str) -> int | None:
     return None if request.get(name) == b"" else request.int(name, None)
 
 
-async def _slot_elsewhere(place: Elsewhere, target: Target, context: Context) -> Message:
+async def _slot_elsewhere(found: Found, place: Elsewhere, context: Context) -> Message:
     if not context.config.scheduler_follow_redirects:
         return place.redirect()
-    return await remote_slot(place, target.process, context)
+    return await remote_slot(place, found.process, await found.schedulers(context), context)
 
 
 async def _pass_on(

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import orjson
 import trio
 
+from hyperbeam_trio.crypto.listed_item import Listed
 from hyperbeam_trio.errors import (
     BadRequest,
     Busy,
@@ -34,7 +35,6 @@ from hyperbeam_trio.http.origin import parse_url
 from hyperbeam_trio.store_options import StoreOptions
 from hyperbeam_trio.stores.foreign import Content, ForeignStore
 from hyperbeam_trio.stores.gateway_items import (
-    Listed,
     message_of_item,
     message_of_transaction,
     query_for,

@@ -39,7 +39,7 @@ def status_answer(address: str, processes: Sequence[str]) -> Message:
 
 
 def schedule_answer(
-    process: str, assignments: Mapping[int, Link], continues: bool, block: BlockTime
+    process: str, assignments: Mapping[int, Link | Message], continues: bool, block: BlockTime
 ) -> Message:
     """A page of a schedule, the assignments by their slots."""
     by_slot: dict[str, Value] = {str(slot): link for slot, link in assignments.items()}

@@ -12,8 +12,9 @@ from urllib.parse import urlencode, urljoin
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.commitments import ALL, only_committed, verify_message
 from hyperbeam_trio.context import Context
+from hyperbeam_trio.devices.scheduling.legacy import legacy_assign, legacy_page, legacy_slot
 from hyperbeam_trio.devices.scheduling.place import LEGACY, Elsewhere, Here
-from hyperbeam_trio.errors import HyperbeamError, NotFound, RemoteError
+from hyperbeam_trio.errors import NotFound, RemoteError
 from hyperbeam_trio.http.remote import Reply, ask
 from hyperbeam_trio.message import Message, Value, as_text
 
@@ -22,14 +23,12 @@ HOPS: Final = 5
 _MOVED: Final = frozenset({307, 308})
 
 
-class LegacyScheduler(HyperbeamError):
-    """The process lives at a scheduler of legacynet, which speaks another protocol."""
-
-    status = 422
-
-
-async def remote_slot(place: Elsewhere, process: str, context: Context) -> Message:
+async def remote_slot(
+    place: Elsewhere, process: str, schedulers: Collection[str], context: Context
+) -> Message:
     """What the process's scheduler says of its newest slot (`slot`)."""
+    if place.variant == LEGACY:
+        return await legacy_slot(place, process, schedulers, context)
     reply = await _ask(place, _read(f"/~scheduler@1.0/slot?target={process}"), context)
     answer = reply.accepted()
     if not isinstance(answer, Message) or as_text(answer.get("process")) != process:
@@ -46,6 +45,8 @@ async def remote_page(
     context: Context,
 ) -> Message:
     """A page of the schedule as the process's scheduler gives it, its assignments checked."""
+    if place.variant == LEGACY:
+        return await legacy_page(place, process, first, last, schedulers, context)
     query = {"target": process, "from": first, **({} if last is None else {"to": last})}
     reply = await _ask(place, _read(f"/~scheduler@1.0/schedule?{urlencode(query)}"), context)
     answer = reply.accepted()
@@ -71,6 +72,8 @@ async def remote_assign(
 
     A message that is only covered by the request around it goes in that `wrapper`, as it came.
     """
+    if place.variant == LEGACY:
+        return await legacy_assign(place, process, message, schedulers, context)
     request = Message(body=message) if wrapper is None else wrapper
     reply = await _ask(place, _addressed(request, "/~scheduler@1.0/schedule", "POST"), context)
     answer = reply.accepted()
@@ -132,10 +135,6 @@ def check_assignment(value: Value, process: str, schedulers: Collection[str], ur
 
 async def _ask(place: Elsewhere, message: Message, context: Context) -> Reply:
     """The reply of the scheduler's node, or of the node that it sends us to."""
-    if place.variant == LEGACY:
-        raise LegacyScheduler(
-            "Process resides on legacy scheduler. Message must be signed with ANS-104."
-        )
     node = place.node
     for _ in range(HOPS + 1):
         reply = await ask(context.node, node, message)
