@@ -77,6 +77,13 @@ class Store(ABC):
         """`get` for stores whose reads never wait; `trio.WouldBlock` from all others."""
         raise trio.WouldBlock
 
+    def peek(self) -> Callable[[str], bytes | None]:
+        """The cheapest way to what is at hand: its `None` only says that `get` has to be asked.
+
+        It may raise as `get_nowait` does.
+        """
+        return self.get_nowait
+
     async def view(self, key: str, use: Callable[[memoryview], T]) -> T | None:
         """`use(value)` on a read-only view that is valid only during the call; `None` without key.
 

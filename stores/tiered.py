@@ -30,6 +30,7 @@ T = TypeVar("T")
 Keys = list[str]
 Faults = list[tuple[Tier, HyperbeamError]]
 
+_NOT_AT_HAND = (trio.WouldBlock, *TROUBLES)
 BEHIND_HIDDEN = HIDDEN + "\U0010ffff"
 
 
@@ -45,7 +46,7 @@ class TieredStore(Store):
             raise ConfigError("store tiered: no tier may be read; give one access=read.")
         self._authority = self._through[-1] if self._through else self._readers[-1]
         self._near = self._readers[0].store
-        self._peek = None if _always_waits(self._near) else self._near.get_nowait
+        self._peek = _nothing if _always_waits(self._near) else self._near.peek()
         self._near_is_local = not self._readers[0].remote
         self._queue = next((tier for tier in self._through if tier.store.durable), None)
         self._back = self._write_backs()
@@ -94,21 +95,20 @@ class TieredStore(Store):
 
     async def get(self, key: str) -> bytes | None:
         # The hot path: a hit near by costs one call, no further coroutine.
-        if self._peek is not None:
-            try:
-                value = self._peek(key)
-            except (trio.WouldBlock, *TROUBLES):
-                # It is asked again in its turn, which keeps account of its trouble.
-                value = None
-            if value is not None:
-                return value
-        return await self._search(key)
+        try:
+            value = self._peek(key)
+        except _NOT_AT_HAND:
+            # It is asked again in its turn, which keeps account of its trouble.
+            value = None
+        return await self._search(key) if value is None else value
 
     def get_nowait(self, key: str) -> bytes | None:
-        value = self._near.get_nowait(key)
-        if value is None and len(self._readers) > 1:
+        value = self._peek(key)
+        if value is not None:
+            return value
+        if len(self._readers) > 1:
             raise trio.WouldBlock
-        return value
+        return self._near.get_nowait(key)
 
     async def get_current(self, key: str) -> bytes | None:
         self._in_flight.check_open()
@@ -296,6 +296,10 @@ class TieredStore(Store):
         self._in_flight.check_open()
         if not self._through:
             raise StoreError("store tiered: no tier takes writes.")
+
+
+def _nothing(key: str) -> bytes | None:
+    return None
 
 
 def _always_waits(store: Store) -> bool:

@@ -36,3 +36,20 @@ async def test_memory_is_not_durable_and_has_no_place():
     assert not store.durable
     with pytest.raises(ConfigError, match="no location"):
         await open_store("memory:here")
+
+
+@pytest.mark.parametrize("capacity", ["0", "1MiB"])
+async def test_a_peek_sees_what_is_written_after_it_was_taken(capacity):
+    store = await MemoryStore.open("", {"capacity": capacity})
+    peek = store.peek()
+    assert peek("a") is None
+    await store.put({"a": b"1"})
+    assert peek("a") == b"1"
+
+
+async def test_a_peek_sees_nothing_after_close():
+    store = MemoryStore()
+    peek = store.peek()
+    await store.put({"a": b"1"})
+    await store.close()
+    assert peek("a") is None
