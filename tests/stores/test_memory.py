@@ -38,9 +38,9 @@ async def test_memory_is_not_durable_and_has_no_place():
         await open_store("memory:here")
 
 
-@pytest.mark.parametrize("capacity", ["0", "1MiB"])
+@pytest.mark.parametrize("capacity", [0, 1 << 20])
 async def test_a_peek_sees_what_is_written_after_it_was_taken(capacity):
-    store = await MemoryStore.open("", {"capacity": capacity})
+    store = MemoryStore(capacity)
     peek = store.peek()
     assert peek("a") is None
     await store.put({"a": b"1"})
