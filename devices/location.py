@@ -7,6 +7,8 @@ import time
 from functools import partial
 from typing import Final
 
+from hyperbeam_trio.codec.ans104 import DEVICE as ANS104
+from hyperbeam_trio.codec.ans104 import commit_ans104
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.device import Device, default, key
@@ -152,15 +154,19 @@ async def _generate(request: Message, nonce: int, context: Context) -> Message:
             "codec-device": config.location_codec.encode(),
         }
     )
-    if config.location_codec != "httpsig@1.0":
-        raise BadRequest(f"location-codec is {config.location_codec!r}; records are httpsig@1.0.")
-    signed = await context.node.sign(record)
+    signed = await _signed(record, context.node)
     await keep_location(signed, context)
     for peer in config.location_notify:
         context.node.workers.start_soon(partial(_notify, context.node, peer, signed))
     if is_configured(config):
         context.node.workers.start_soon(_upload, context.node, signed)
     return signed
+
+
+async def _signed(record: Message, node: Node) -> Message:
+    if node.config.location_codec == ANS104:
+        return await commit_ans104(record, node.wallet, limiter=node.crypto_limiter)
+    return await node.sign(record)
 
 
 def _own_url(node: Node) -> str:

@@ -141,7 +141,7 @@ class Schedules:
     async def read_ahead(self, process: str, first: int, context: Context) -> dict[int, Message]:
         """Assignments of the store from slot `first` on, whole: one, or some from a far store."""
         slots = Slots(context.cache, process)
-        if context.cache.store.scope == "local":
+        if context.cache.store.scope == "local" or not context.config.scheduler_lookahead:
             found = await slots.read_whole(first)
             return {} if found is None else {first: found}
         numbers = range(first, first + AHEAD)

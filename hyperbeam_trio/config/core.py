@@ -65,7 +65,6 @@ class StoreOptions(Options):
 
     store = Option(stores, ["lmdb:./data"], "stores, nearest first")
     priv_store = Option(stores, [], "stores for secrets")
-    scheduler_store = Option(stores, [], "stores for schedules, if not the main ones")
     process_store = Option(stores, [], "stores for process states, if not the main ones")
     store_defaults = Option(table, {}, "options for every store of a scheme: scheme to options")
     cache_control = Option(listing(text), [], "directives that win over those of messages")

@@ -280,6 +280,10 @@ async def test_next_reads_ahead_where_a_read_takes_time(node, process):
     state = found.message("state").set({"at-slot": 0})
     found = await node.resolve(state, Message(path="next"))
     assert found.message("body") is ahead[1]
+    node.reconfigure({"scheduler-lookahead": False})
+    state = SCHEDULER.set(process=await node.cache.read(process))
+    found = await node.resolve(state, Message(path="next"))
+    assert not found.message("state").private.get("scheduler@1.0/assignments")
 
 
 # Over HTTP.

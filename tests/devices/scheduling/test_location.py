@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import trio
 
+from hyperbeam_trio.commitments import verify_message
+from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.devices.location import OPEN_LIFETIME, LocationDevice
 from hyperbeam_trio.devices.scheduling.locations import find_location, is_stale, lifetime
-from hyperbeam_trio.errors import BadRequest, Forbidden, InvalidCommitment, NotFound
+from hyperbeam_trio.errors import BadRequest, ConfigError, Forbidden, InvalidCommitment, NotFound
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.device import DeviceContract
@@ -178,3 +180,14 @@ async def test_the_older_name_of_the_device_still_answers(node):
     await node.resolve(scheduler, to("location", await record()))
     found = await node.resolve(scheduler, Message(path="location", address=USER.address))
     assert found.message("body") == await node.resolve(RECORDS, USER.address)
+
+
+async def test_the_operator_chooses_the_codec_of_the_record():
+    async with running_node(wallet=USER, **{"location-codec": "ans104@1.0"}) as node:
+        own = await node.resolve(RECORDS, "node")
+        assert [c.device for c in own.commitments.values()] == ["ans104@1.0"]
+        assert own.signers == [USER.address]
+        assert verify_message(own, commitment_ids="all")
+        assert await node.resolve(RECORDS, USER.address) == own
+    with pytest.raises(ConfigError, match="location-codec"):
+        NodeConfig().with_options({"location-codec": "json@1.0"})
