@@ -9,6 +9,7 @@ from hyperbeam_trio import __version__
 from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
+from hyperbeam_trio.devices.exposition import CONTENT_TYPE, events, exposition
 from hyperbeam_trio.message import Link, Message, Value, as_text, describe, public_keys
 
 _STYLE = """
@@ -24,7 +25,10 @@ MAX_DEPTH = 8
 
 
 class HyperbuddyDevice(Device):
-    """`dashboard` shows the node, `index` a message as a page, `format` a message as text."""
+    """`dashboard` shows the node, `index` a message as a page, `format` a message as text.
+
+    `metrics` and `events` tell what the node has counted since it began (spec/07 §14).
+    """
 
     name = "hyperbuddy@1.0"
     excludes = frozenset({"keys", "set", "remove", "id"})
@@ -64,6 +68,20 @@ class HyperbuddyDevice(Device):
         loaded = await context.load_all(base.without("device"))
         text = "\n".join(_lines(loaded, 0))
         return Message({"content-type": "text/plain; charset=utf-8", "body": text})
+
+    @key(volatile=True)
+    async def metrics(self, base: Message, request: Message, context: Context) -> Value:
+        """The node's numbers, for Prometheus; `prometheus: false` turns them off."""
+        if not context.config.prometheus:
+            text, kind = "Prometheus metrics disabled.", "text/plain"
+        else:
+            text, kind = exposition(context.node), CONTENT_TYPE
+        return Message({"content-type": kind, "body": text})
+
+    @key(volatile=True)
+    async def events(self, base: Message, request: Message, context: Context) -> Value:
+        """Counters as a message: topics, and in them how often what happened."""
+        return Message(events(context.node))
 
 
 def _page(title: str, body: str) -> Message:

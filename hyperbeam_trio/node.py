@@ -31,6 +31,7 @@ from hyperbeam_trio.errors import BadRequest, single_cause
 from hyperbeam_trio.hooks import Hooks
 from hyperbeam_trio.http.client import ClientSettings, HttpClient
 from hyperbeam_trio.message import Link, Message, Value, to_value
+from hyperbeam_trio.metrics import Metrics
 from hyperbeam_trio.path import parse, parse_request
 from hyperbeam_trio.resolver import Resolver
 from hyperbeam_trio.service.names import NameService
@@ -51,7 +52,7 @@ class Node:
     `schedulers`, one task a process; `services`, what devices keep running; `workers`, the nursery
     of shared computations; `http_client`, which asks other servers; `crypto_limiter`, for what
     holds a core in a thread; `history`, requests that changed the configuration; `urls`, where it
-    is served.
+    is served; `metrics`, what it counts.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class Node:
         self.history: deque[Message] = deque(maxlen=HISTORY_LIMIT)
         self.crypto_limiter = trio.CapacityLimiter(os.cpu_count() or 1)
         self.urls: Sequence[str] = ()
+        self.leads = True
+        self.metrics = Metrics()
         self._configure(config)
         self.devices = DeviceTable(config.default_device, devices)
         self.resolver = Resolver(self)

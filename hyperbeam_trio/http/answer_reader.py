@@ -28,6 +28,7 @@ class AnswerReader:
         self.has_head = False
         self.done = False
         self.reusable = False
+        self.received = 0
         self._method = method
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
@@ -45,6 +46,7 @@ class AnswerReader:
         if not data:
             self._end()
             return
+        self.received += len(data)
         if not self.has_head:
             self._head_bytes += len(data)
         try:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 
 import trio
@@ -25,6 +26,7 @@ from hyperbeam_trio.http.answer_reader import AnswerReader
 from hyperbeam_trio.http.call import Call, Redirects, first
 from hyperbeam_trio.http.exchange import Header
 from hyperbeam_trio.http.pool import Connection, ConnectionPool, PoolStatistics, Unreachable
+from hyperbeam_trio.metrics import Exchanges
 
 if TYPE_CHECKING:
     from hyperbeam_trio.config import NodeConfig
@@ -141,12 +143,13 @@ class HttpClient:
     """Asks other servers. All methods may be called from many tasks at once.
 
     Errors: `BadRequest` for a URL or header that can't be sent, `Forbidden` for an address that
-    is not public, `Busy`, `RemoteError` (502) and `DeadlineExceeded` (504).
+    is not public, `Busy`, `RemoteError` (502) and `DeadlineExceeded` (504). `exchanges` counts.
     """
 
     def __init__(
         self, settings: ClientSettings | None = None, *, tls: ssl.SSLContext | None = None
     ) -> None:
+        self.exchanges = Exchanges()
         self._settings = settings or ClientSettings()
         policy = AddressPolicy(self._settings.allowed)
         self._pool = ConnectionPool(self._settings.connections, policy, tls)
@@ -262,26 +265,34 @@ class HttpClient:
     async def _exchange(self, call: Call, *, fresh: bool) -> AsyncIterator[StreamedResponse]:
         guarded = not call.allow_private
         async with self._pool.use(call.origin, guarded=guarded, fresh=fresh) as connection:
-            reader = AnswerReader(call.method)
-            await _send(call, connection, self._settings)
-            while not reader.has_head:
-                await _receive(call, connection, reader, self._settings)
-            log.debug("%s %d", call.place, reader.status)
-            yield StreamedResponse(call, connection, reader, self._settings)
+            reader, begun = AnswerReader(call.method), monotonic()
+            try:
+                self.exchanges.uploaded += await _send(call, connection, self._settings)
+                while not reader.has_head:
+                    await _receive(call, connection, reader, self._settings)
+                log.debug("%s %d", call.place, reader.status)
+                yield StreamedResponse(call, connection, reader, self._settings)
+            finally:
+                self.exchanges.downloaded += reader.received
+                if reader.has_head:
+                    self.exchanges.add(call.method, reader.status, monotonic() - begun)
             if reader.is_clean():
                 self._pool.keep(connection)
 
 
-async def _send(call: Call, connection: Connection, settings: ClientSettings) -> None:
+async def _send(call: Call, connection: Connection, settings: ClientSettings) -> int:
+    """Send a request; how many of its bytes were taken."""
+    sent = 0
     try:
         for part in call.parts():
             with trio.fail_after(settings.send):
                 await connection.stream.send_all(part)
+            sent += len(part)
     except trio.TooSlowError:
         raise DeadlineExceeded(f"{call.place}: the request is not taken.") from None
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        # The answer that explains it may have come before the end.
-        return
+        log.debug("%s: the connection broke, perhaps after an answer that says why", call.place)
+    return sent
 
 
 async def _receive(

@@ -32,6 +32,7 @@ from hyperbeam_trio.http.server import serve
 from hyperbeam_trio.http.tls import open_tls_context
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.path import parse_request
+from hyperbeam_trio.starting import prepare
 
 if TYPE_CHECKING:
     from hyperbeam_trio.config import NodeConfig
@@ -51,6 +52,7 @@ class NodeHandler:
         self._renderer = Renderer(node, self._negotiator)
         self._answers = AnswerCache(node.config.answer_cache_bytes)
         self._config = node.config
+        self._metrics = node.metrics
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method == "OPTIONS":
@@ -58,15 +60,18 @@ class NodeHandler:
         if self._config is not self._node.config:
             self._answers.clear()
             self._config = self._node.config
-        kept = self._answers.find(request)
-        if kept is not None:
-            return kept
         begun = perf_counter()
-        response = await self._answer(request)
+        response = self._answers.find(request)
+        if response is None:
+            response = await self._answer(request)
+        else:
+            self._metrics.kept += 1
+        took = perf_counter() - begun
+        if self._config.prometheus:
+            self._metrics.served.add(request.method, response.status, took)
         if log.isEnabledFor(logging.DEBUG):
-            took = 1000 * (perf_counter() - begun)
             target = request.target.decode("latin-1")
-            log.debug("%s %s %d %.1f ms", request.method, target, response.status, took)
+            log.debug("%s %s %d %.1f ms", request.method, target, response.status, 1000 * took)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponse:
@@ -103,6 +108,8 @@ class NodeHandler:
         if not is_large(result, node.cache):
             result = await context.load(result)
         await self._keep_signed(asked)
+        self._metrics.hits += context.run.hits
+        self._metrics.misses += context.run.misses
         kept = self._answers.find_made(request, result)
         return kept or await self._rendered(request, asked, result, context)
 
@@ -112,9 +119,11 @@ class NodeHandler:
         answer, status = with_status(forced(result).reset(), 200)
         answer, status = await self._response_hook(asked, answer, status, context)
         shown = await self._with_page(asked, answer, context)
+        begun = perf_counter()
         response = await self._renderer.render(asked, shown, status)
+        self._metrics.encoded(response.status, perf_counter() - begun)
         self._finish(request, response, context)
-        if context.run.volatile and shown is answer and not self._node.hooks:
+        if context.run.volatile and shown is answer and not self._node.hooks.of_requests:
             self._answers.keep_made(request, result, response)
         return response
 
@@ -163,7 +172,7 @@ class NodeHandler:
         run = context.run
         hit = bool(run.hits) and not run.misses
         response.headers = [*response.headers, (b"cache-status", b"hit" if hit else b"miss")]
-        if not run.volatile and not self._node.hooks and response.status == 200:
+        if not run.volatile and not self._node.hooks.of_requests and response.status == 200:
             self._answers.keep(request, response)
 
     async def _refuse(self, asked: Message, error: HyperbeamError) -> HttpResponse:
@@ -187,8 +196,10 @@ async def serve_node(
 ) -> None:
     """Serve a node at its configured address until cancelled; started with its URLs.
 
-    `sockets` that listen already are used instead of opening some.
+    What the operator wants at the start comes first (`prepare`). `sockets` that listen already are
+    used instead of opening some.
     """
+    await prepare(node)
     _refuse_take_over(node.config)
     handler = NodeHandler(node)
     async with trio.open_nursery() as nursery:

@@ -1,0 +1,102 @@
+"""`/~hyperbuddy@1.0/metrics` and `events`: the node's numbers, as Prometheus reads them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import trio
+from prometheus_client.parser import text_string_to_metric_families
+
+from hyperbeam_trio.message import Message
+from hyperbeam_trio.testing.node import running_node, served
+from tests.support.in_memory import Client, header
+
+PAGE = "/~hyperbuddy@1.0/metrics"
+
+
+@pytest.fixture
+async def client():
+    async with running_node() as node:
+        yield Client(node)
+
+
+async def samples(client: Client) -> dict[tuple[str, ...], float]:
+    """Every sample of the page, by its name and the values of its labels."""
+    response = await client.ask(PAGE)
+    assert header(response, "content-type") == "text/plain; version=0.0.4; charset=utf-8"
+    found = {}
+    for family in text_string_to_metric_families(response.body.decode()):
+        for sample in family.samples:
+            labels = (value for name, value in sorted(sample.labels.items()))
+            found[sample.name, *labels] = sample.value
+    return found
+
+
+async def test_answers_are_counted_by_method_and_status(client):
+    for _ in range(3):
+        await client.ask("/~meta@1.0/build/node")
+    await client.ask("/~meta@1.0/nothing")
+    found = await samples(client)
+    assert found["http_server_duration_seconds_count", "GET", "2xx"] == 3
+    assert found["http_server_duration_seconds_count", "GET", "4xx"] == 1
+    assert found["http_server_duration_seconds_bucket", "GET", "+Inf", "2xx"] == 3
+    assert found["http_server_encoding_duration_seconds_count", "200"] == 1
+    assert found["cowboy_requests_total", "GET", "2xx"] == 3
+    assert ("cowboy_errors_total", "GET", "2xx") not in found
+
+
+async def test_steps_and_kept_answers_are_events(client):
+    for target in ("/~meta@1.0/build/node", "/~meta@1.0/build/node", "/~meta@1.0/build/version"):
+        await client.ask(target)
+    found = await samples(client)
+    assert found["event", "kept", "http_answer"] == 1
+    assert found["event", "miss", "ao_result"] >= 1
+    assert found["event", "hit", "ao_result"] >= 1
+
+
+async def test_the_process_is_described(client):
+    found = await samples(client)
+    assert found[("process_uptime_seconds",)] >= 0
+    assert found[("hyperbeam_schedulers",)] == 0
+    assert ("system_load",) in found
+    assert found[("outbound_connections",)] == 0
+
+
+async def test_requests_to_others_are_counted_with_their_bytes():
+    async with running_node(http_allow_private=["127.0.0.1"]) as node, served(node) as url:
+        await node.http_client.request("GET", url + "~meta@1.0/build/node")
+        found = await samples(Client(node))
+    assert found["http_request_duration_seconds_count", "GET", "2xx"] == 1
+    assert found[("http_client_uploaded_bytes_total",)] > 20
+    assert found[("http_client_downloaded_bytes_total",)] > 100
+
+
+async def test_a_process_is_shown_with_its_newest_slot():
+    async with running_node() as node:
+        client = Client(node)
+
+        async def service(*, task_status):
+            task_status.started(SimpleNamespace(newest=7))
+            await trio.sleep_forever()
+
+        await node.schedulers.ensure("P", service)
+        found = await samples(client)
+    assert found[("hyperbeam_schedulers",)] == 1
+    assert found["hyperbeam_process_slot", "P"] == 7
+
+
+async def test_the_numbers_can_be_turned_off():
+    async with running_node(prometheus=False) as node:
+        client = Client(node)
+        await client.ask("/~meta@1.0/build/node")
+        assert (await client.ask(PAGE)).body == b"Prometheus metrics disabled."
+        assert not node.metrics.served.by_class()
+
+
+async def test_events_are_a_message_of_counters():
+    async with running_node() as node:
+        await Client(node).ask("/~meta@1.0/build/node")
+        found = await node.resolve("/~hyperbuddy@1.0/events/http_answer")
+    assert isinstance(found, Message)
+    assert found.int("2xx") == 1
