@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from math import isinf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -91,7 +92,7 @@ class _Numbers:
                 errors.add_metric(kind, times.count)
         yield requests
         yield errors
-        yield _histograms("cowboy_request_duration_seconds", "Of requests.", labels, served)
+        yield _histograms("cowboy_request_duration_seconds", "Of requests.", labels, served.items())
 
     def _asked(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -100,7 +101,7 @@ class _Numbers:
         asked = client.exchanges
         labels = ("http_method", "status_class")
         name = "http_request_duration_seconds"
-        yield _histograms(name, "Requests to other servers.", labels, asked.by_class())
+        yield _histograms(name, "Requests to other servers.", labels, asked.by_class().items())
         open_now = client.statistics().open
         yield GaugeMetricFamily("outbound_connections", "Connections to them.", open_now)
         name = "http_client_downloaded_bytes"
@@ -126,13 +127,16 @@ class _Numbers:
 
 
 def _histograms(
-    name: str, about: str, labels: Iterable[str], found: Mapping[tuple[str, ...], Histogram]
+    name: str, about: str, labels: Iterable[str], found: Iterable[tuple[Sequence[str], Histogram]]
 ) -> HistogramMetricFamily:
     from prometheus_client.core import HistogramMetricFamily
-    from prometheus_client.utils import floatToGoString
 
     family = HistogramMetricFamily(name, about, labels=tuple(labels))
-    for values, times in found.items():
-        buckets = [(floatToGoString(bound), count) for bound, count in times.buckets()]
+    for values, times in found:
+        buckets = [(_bound(bound), count) for bound, count in times.buckets()]
         family.add_metric(values, buckets, times.sum)
     return family
+
+
+def _bound(seconds: float) -> str:
+    return "+Inf" if isinf(seconds) else str(seconds)
