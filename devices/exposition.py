@@ -76,10 +76,9 @@ class _Numbers:
         metrics = self._node.metrics
         served = metrics.served.by_class()
         labels = ("http_method", "status_class")
-        yield _histograms(
-            "http_server_duration_seconds", "Until an answer was ready.", labels, served
-        )
-        encoding = {(str(status),): times for status, times in metrics.encoding.items()}
+        name = "http_server_duration_seconds"
+        yield _histograms(name, "Until an answer was ready.", labels, served.items())
+        encoding = [((str(status),), times) for status, times in metrics.encoding.items()]
         name = "http_server_encoding_duration_seconds"
         yield _histograms(name, "Encoding and signing an answer.", ("status_code",), encoding)
         # The same again under the names of the reference's server library, for its dashboards.
