@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import trio
@@ -22,7 +23,7 @@ from hyperbeam_trio.cache.record import MISSING, Missing, damaged
 from hyperbeam_trio.cache.staging import HASH_INLINE_BYTES, commitment_key
 from hyperbeam_trio.cache.vouching import EVIDENCE, note_of, stored_commitment, with_evidence
 from hyperbeam_trio.codec.ids import fresh_id
-from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.errors import NecessaryMessageNotFound, TooLarge
 from hyperbeam_trio.message import Link, Message, Value
@@ -142,6 +143,16 @@ class Reader:
                 items[name] = await self._unblob(items.get(name))
             loaded.append(with_evidence(commitment, items, message))
         return message.with_commitments(loaded)
+
+    async def linked_evidence(self, message: Message, commitment: Commitment) -> Evidence | None:
+        """The header of the item that was signed, and the link to its data, where it lies apart."""
+        items = await self._note(commitment_key(fresh_id(message), commitment.id)) or {}
+        head, tail = await self._unblob(items.get("item")), items.get("item-tail")
+        if not isinstance(head, bytes) or not isinstance(tail, Link):
+            return None
+        # Nothing is read of the data, but the names of the values are those of any evidence.
+        named = with_evidence(commitment, {**items, "item": head, "item-tail": b""}, message)
+        return named.evidence and replace(named.evidence, item=head, tail=tail)
 
     # Messages.
 
@@ -268,7 +279,9 @@ class Reader:
     # Binaries.
 
     async def _unblob(self, value: Value) -> Value:
-        return await self._blob(value.id) if isinstance(value, Link) else value
+        if not isinstance(value, Link) or value.size > self._join_bytes:
+            return value
+        return await self._blob(value.id)
 
     async def read_pieces(self, link: Link) -> AsyncGenerator[bytes, None]:
         """A binary part by part, each checked before it comes, and the whole before the end.

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
 
+from hyperbeam_trio.codec.ans104 import ANS104
 from hyperbeam_trio.codec.ids import linked_body
+from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.deep_hash import BlobHash
 from hyperbeam_trio.crypto.elsewhere import Elsewhere
 from hyperbeam_trio.crypto.encoding import native_id
+from hyperbeam_trio.crypto.item_header import ItemHeader
+from hyperbeam_trio.crypto.item_stream import DataItemStream
 from hyperbeam_trio.message import Link, Message, Value
 
 if TYPE_CHECKING:
@@ -55,9 +59,13 @@ def streamed(message: Message, cache: Cache, deep_hash: bytes | None = None) -> 
 async def load_verifiable(message: Message, cache: Cache) -> Message:
     """The message with every link in it loaded, so that its commitments can be checked.
 
-    A large body is read through, and its hashes stand for it: constant memory. Raises as
-    `Cache.load_all` does.
+    A large body is read through, and its hashes stand for it; so is the data of a large item that
+    was signed, and its commitment marked as proved: constant memory. Where that settles all
+    commitments, nothing else is loaded. Raises as `Cache.load_all` does.
     """
+    message = await _proved(message, cache)
+    if message.commitments and all(map(_is_proved, message.commitments.values())):
+        return message
     found = streamed(message, cache)
     if found is not None:
         async with aclosing(cache.read_pieces(found.link)) as parts:
@@ -66,6 +74,38 @@ async def load_verifiable(message: Message, cache: Cache) -> Message:
     target = message if found is None else found.message
     loaded = await cache.load_all(target)
     return loaded if isinstance(loaded, Message) else target
+
+
+def _is_proved(commitment: Commitment) -> bool:
+    return commitment.evidence is not None and commitment.evidence.proved
+
+
+async def _proved(message: Message, cache: Cache) -> Message:
+    """The message, its signatures of large items checked."""
+    checked = [await _checked(message, c, cache) for c in message.commitments.values()]
+    return message.with_commitments(checked) if checked else message
+
+
+async def _checked(message: Message, commitment: Commitment, cache: Cache) -> Commitment:
+    if commitment.evidence is not None or commitment.device != ANS104.name:
+        return commitment
+    evidence = await cache.linked_evidence(message, commitment)
+    if evidence is None or evidence.item is None or evidence.tail is None:
+        return commitment
+    if not is_large(evidence.tail, cache):
+        return commitment
+    stream = DataItemStream()
+    stream.begin(evidence.item)
+    async with aclosing(cache.read_pieces(evidence.tail)) as parts:
+        async for part in parts:
+            await trio.to_thread.run_sync(stream.add, part, limiter=cache.hashing)
+    proved = stream.finish() and stream.header is not None and _is_by(stream.header, commitment)
+    return commitment.with_evidence(replace(evidence, proved=True)) if proved else commitment
+
+
+def _is_by(header: ItemHeader, commitment: Commitment) -> bool:
+    claimed = (commitment.id, commitment.committer, commitment.signature)
+    return claimed == (header.id, header.address, header.signature)
 
 
 async def _deep_hash(parts: AsyncIterator[bytes], limiter: trio.CapacityLimiter) -> bytes:

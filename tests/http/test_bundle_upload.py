@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from hyperbeam_trio.cache.collect import Collector
+from hyperbeam_trio.cache.streaming import load_verifiable
 from hyperbeam_trio.cache.verify import Damage, verify
 from hyperbeam_trio.codec.ans104 import read_item, write_item
 from hyperbeam_trio.commitments import verify_message
@@ -17,6 +18,7 @@ from hyperbeam_trio.crypto.bundle import FORMAT_TAGS, build_list, build_map
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
+from hyperbeam_trio.errors import CorruptData, TooLarge
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node, served
@@ -191,3 +193,28 @@ async def test_a_binary_item_is_data() -> None:
         forged = bytearray(whole.sign(BOB).to_bytes())
         forged[-1] ^= 1
         assert (await send(url, bytes(forged))).status_code == 400
+
+
+async def verdict(url: str, id: str) -> httpx.Response:
+    path = f"{url}{id}/verify&committers=all"
+    return await trio.to_thread.run_sync(lambda: httpx.get(path, timeout=60))
+
+
+async def test_a_stored_bundle_is_verified_over_the_very_bytes_that_were_signed() -> None:
+    async with running_node(**FEW) as node, served(node) as url:
+        await send(url, OUTER.to_bytes())
+        with pytest.raises(TooLarge):
+            await node.cache.load_all(await stored(node, OUTER.id))
+        for signed in (OUTER, INNER, HUGE, LARGE, SMALL):
+            assert (await verdict(url, signed.id)).text == "true"
+        await node.store.put({f"data/{hash_id(LARGE.data)}": b"else"})
+        with pytest.raises(CorruptData, match="hash does not hold"):
+            await load_verifiable(await stored(node, OUTER.id), node.cache)
+
+
+async def test_an_item_that_can_not_be_built_anew_is_verified_as_it_came() -> None:
+    tags = [(b"name", b"one"), (b"data", b"a tag"), (b"name", b"two")]
+    whole = DataItem.create(data(2 * MIB), tags).sign(ALICE)
+    async with running_node(**FEW) as node, served(node) as url:
+        assert (await send(url, whole.to_bytes())).status_code == 200
+        assert (await verdict(url, whole.id)).text == "true"
