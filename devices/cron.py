@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Final
-
-import trio
 
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, default, key
-from hyperbeam_trio.errors import BadRequest, Busy, Forbidden, HyperbeamError, KeyNotFound
+from hyperbeam_trio.devices.timers import Timers
+from hyperbeam_trio.errors import BadRequest, Forbidden, KeyNotFound
 from hyperbeam_trio.message import Message, Value, is_private
-from hyperbeam_trio.node import Node
-from hyperbeam_trio.path import parse_request
-from hyperbeam_trio.service.registry import TaskRegistry
 
-log = logging.getLogger("hyperbeam_trio.cron")
-
-_PREFIX: Final = "cron@1.0/"
 _INTERVAL: Final = re.compile(r"(-?[0-9]+)-([A-Za-z]+)")
 _UNITS: Final = {
     "millisecond": 1,
@@ -28,17 +20,15 @@ _UNITS: Final = {
     "hour": 3_600_000,
     "day": 86_400_000,
 }
-_LONGEST_PAUSE: Final = 3600.0
-"""Seconds to which the pauses of a task that keeps failing grow."""
-
 _OWN: Final = frozenset({"path", "cron-path", "interval", "once", "every", "method"})
 
 
 class CronDevice(Device):
     """`once` and `every` make the node resolve `cron-path`; `stop` ends such a task.
 
-    Option `cron-access` says who may; by default the operator alone. Tasks are kept in the store:
-    `resume` starts those of an earlier run again, as a start hook would have it.
+    Option `cron-access` says who may; by default the operator alone. Options `cron-max-tasks`,
+    `cron-min-interval` and `cron-time-limit` say how much. Tasks are kept in the store: a node that
+    starts goes on with those of its earlier run.
     """
 
     name = "cron@1.0"
@@ -46,7 +36,7 @@ class CronDevice(Device):
     excludes = frozenset({"set", "keys", "id"})
 
     def __init__(self) -> None:
-        self._tasks: TaskRegistry | None = None
+        self._timers: Timers | None = None
 
     @key
     async def once(self, base: Message, request: Message, context: Context) -> Value:
@@ -78,87 +68,38 @@ class CronDevice(Device):
         if "task" not in request:
             raise BadRequest("No task ID found in message.")
         task = request.text("task")
-        if task not in self._running(context).names():
+        if not await self._of(context).stop(task):
             raise BadRequest("Task not found.")
-        self._running(context).stop(task)
-        await _keep(task, Message(stopped="true"), context.node)
         body = Message(message="Task stopped successfully", task_id=task)
         return Message(status=200, body=body)
 
     @key
     async def resume(self, base: Message, request: Message, context: Context) -> Value:
-        """Start again what was under way when the node stopped; the ids of those tasks."""
-        _authorise(request, context)
-        resumed: list[Value] = []
-        for name in await context.cache.names(_PREFIX):
-            id = await context.cache.lookup(name)
-            found = await context.load_all(await context.cache.read(id)) if id else None
-            if isinstance(found, Message) and "request" in found:
-                task = name.removeprefix(_PREFIX)
-                await self._start(task, found, context)
-                resumed.append(task.encode())
+        """Start what is kept and does not run; the ids of those tasks.
+
+        The node does so itself when it starts to serve (option `at-start`).
+        """
+        if "transport" in request.caller.private:
+            _authorise(request, context)
+        resumed: list[Value] = [task.encode() for task in await self._of(context).resume()]
         return Message.of({"status": 200, "body": resumed})
 
-    def _running(self, context: Context) -> TaskRegistry:
-        if self._tasks is None:
-            limit = context.config.cron_max_tasks
-            self._tasks = TaskRegistry(context.node.workers, "cron", limit)
-        return self._tasks
+    def _of(self, context: Context) -> Timers:
+        if self._timers is None:
+            self._timers = Timers(context.node)
+        return self._timers
 
     async def _add(self, request: Message, path: str, interval: int, context: Context) -> Message:
         """Keep and start a task; a request that was made before is the task that it was."""
         _authorise(request, context)
         task = signed_id(request.caller)
-        if task not in self._running(context).names():
-            own = _OWN | {request.text("path")}
-            kept = {k: v for k, v in request.items() if k not in own and not is_private(k)}
-            asked = await context.load_all(Message.of({**kept, "path": path.encode()}))
-            described = Message.of({"request": asked, "interval": interval})
-            await _keep(task, described, context.node)
-            try:
-                await self._start(task, described, context)
-            except Busy:
-                await _keep(task, Message(stopped="true"), context.node)
-                raise
+        own = _OWN | {request.text("path")}
+        kept = {k: v for k, v in request.items() if k not in own and not is_private(k)}
+        asked = await context.load_all(Message.of({**kept, "path": path.encode()}))
+        if not isinstance(asked, Message):
+            raise BadRequest("A task should be a message.")
+        await self._of(context).add(task, asked, interval)
         return Message({"status": 200, "cache-control": ["no-store"], "body": task})
-
-    async def _start(self, task: str, described: Message, context: Context) -> None:
-        running = Task(task, described.message("request"), described.int("interval"), context.node)
-        await self._running(context).ensure(task, running.run)
-
-
-class Task:
-    """A request that is made once (`interval` 0), or every so many milliseconds."""
-
-    def __init__(self, id: str, request: Message, interval: int, node: Node) -> None:
-        self._id = id
-        self._request = request
-        self._interval = interval / 1000
-        self._node = node
-
-    async def run(self, task_status: trio.TaskStatus[Task]) -> None:
-        """Make the request, and again after each pause; a failure is logged, and pauses grow."""
-        task_status.started(self)
-        failures = 0
-        while True:
-            failures = 0 if await self._made() else failures + 1
-            if not self._interval:
-                await _keep(self._id, Message(stopped="true"), self._node)
-                return
-            grown = self._interval * 2 ** min(failures, 20)
-            await trio.sleep(min(grown, max(self._interval, _LONGEST_PAUSE)))
-
-    async def _made(self) -> bool:
-        try:
-            await self._node.context().resolve_many(parse_request(self._request))
-        except HyperbeamError as error:
-            log.warning("Task %s failed: %s", self._id, error.text)
-            return False
-        return True
-
-
-async def _keep(task: str, described: Message, node: Node) -> None:
-    await node.cache.write(described, names=[_PREFIX + task])
 
 
 def _authorise(request: Message, context: Context) -> None:

@@ -9,7 +9,7 @@ from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.errors import Conflict, HyperbeamError
-from hyperbeam_trio.message import Message, Value, is_private, to_value
+from hyperbeam_trio.message import Message, Value, is_private, to_plain
 from hyperbeam_trio.node import Node
 
 _REQUEST_ONLY = frozenset(
@@ -97,16 +97,7 @@ def _options_in(request: Message) -> dict[str, object]:
     signed = [c for c in request.commitments.values() if c.committer is not None]
     names = set.intersection(*(set(c.committed) for c in signed)) if signed else set(request)
     return {
-        name: plain(request[name])
+        name: to_plain(request[name])
         for name in names
         if name in request and name not in _REQUEST_ONLY and not is_private(name)
     }
-
-
-def plain(value: Value) -> object:
-    """A value as configuration holds it: text for binaries, dicts and lists for the rest."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "strict")
-    if isinstance(value, Message):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else to_value(value)

@@ -6,29 +6,32 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hyperbeam_trio.errors import ConfigError, HyperbeamError, NodeError
-from hyperbeam_trio.message import Message, Value, numbered, to_value
+from hyperbeam_trio.message import Message, Value, as_text, numbered, to_value
 
 if TYPE_CHECKING:
     from hyperbeam_trio.context import Context
 
 BODY_REQUIRED = frozenset({"start", "request", "response", "step"})
+OF_REQUESTS = ("request", "response", "step")
+"""Hooks that have a say in answers."""
 
 
 class Hooks:
-    """The handlers of a node's option `on`, by hook name."""
+    """The handlers of a node's option `on`, by hook name.
+
+    `of_requests`: whether any of them may change what a request is answered with.
+    """
 
     def __init__(self, on: Mapping[str, object] | Message | None = None) -> None:
         self._handlers: dict[str, list[Message]] = {}
         for name, value in (on or {}).items():
             self._handlers[name] = _handlers_of(name, value)
         self.step: Sequence[Message] | None = self._handlers.get("step") or None
+        self.of_requests = any(self.find(name) for name in OF_REQUESTS)
 
     def find(self, name: str) -> Sequence[Message]:
         """Handlers of a hook in their order; none for a hook that nobody handles."""
         return self._handlers.get(name, ())
-
-    def __bool__(self) -> bool:
-        return any(self._handlers.values())
 
 
 def _handlers_of(name: str, value: object) -> list[Message]:
@@ -49,21 +52,26 @@ async def run_hook(name: str, request: Message, context: Context) -> Message:
     """
     for handler in context.node.hooks.find(name):
         result = await _ask(name, handler, request, context)
-        mode = _mode(handler)
+        mode = _option(handler, "result") or "return"
         if mode == "error":
             raise HyperbeamError(f"Hook {name!r} refused the request.", status=400)
         request = request if mode == "ignore" else result
     return request
 
 
-def _mode(handler: Message) -> str:
+def _option(handler: Message, name: str) -> str | None:
+    """What a handler says under `hook/NAME`, in one key or in two."""
     hook = handler.get("hook")
-    nested = hook.text("result", "return") if isinstance(hook, Message) else "return"
-    return handler.text("hook/result", nested)
+    nested = hook.get(name) if isinstance(hook, Message) else None
+    return as_text(handler.get(f"hook/{name}", nested))
 
 
 async def _ask(name: str, handler: Message, request: Message, context: Context) -> Message:
     asked = request.set(path=handler.text("path", name), method=handler.text("method", "GET"))
+    if _option(handler, "commit-request") == "true":
+        node = context.node
+        handler = handler if handler.signers else await node.sign(handler, bundle=True)
+        asked = await node.sign(asked.uncommitted(), bundle=True)
     try:
         result = await context.internal().resolve(handler, asked)
     except HyperbeamError:

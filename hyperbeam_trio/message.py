@@ -110,6 +110,15 @@ def to_value(plain: Plain) -> Value:
     raise BadRequest(f"A message can't hold a {type(plain).__name__}: {plain!r:.80}")
 
 
+def to_plain(value: Value) -> object:
+    """A value as Python literals: text for binaries, dicts and lists; the rest as it is."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "strict")
+    if isinstance(value, Message):
+        return {key: to_plain(item) for key, item in value.items()}
+    return [to_plain(item) for item in value] if isinstance(value, list) else value
+
+
 class Message(Reading, Mapping[str, Value]):
     """An immutable mapping of text keys to values (see the module)."""
 

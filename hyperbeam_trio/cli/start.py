@@ -107,7 +107,7 @@ async def _supervise(config: NodeConfig) -> None:
 
 def _worker_command(inheritance: Inheritance) -> list[str]:
     sockets = ",".join(map(str, inheritance.sockets))
-    handed = f"{sockets}:{inheritance.lifeline}"
+    handed = f"{sockets}:{inheritance.lifeline}:{inheritance.number}"
     return [sys.executable, "-m", "hyperbeam_trio", *sys.argv[1:], "--inherit", handed]
 
 
@@ -117,9 +117,10 @@ async def _work(config: NodeConfig, inherit: str) -> None:
     from hyperbeam_trio.http.service import serve_node
     from hyperbeam_trio.node import open_node
 
-    sockets, _, lifeline = inherit.partition(":")
-    handed = Inheritance(tuple(map(int, sockets.split(","))), int(lifeline))
+    sockets, lifeline, number = inherit.split(":")
+    handed = Inheritance(tuple(map(int, sockets.split(","))), int(lifeline), int(number))
     async with open_node(config) as node, trio.open_nursery() as nursery:
+        node.leads = handed.number == 0
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
         await nursery.start(partial(serve_node, node, sockets=handed.open_sockets()))
         await handed.wait_orphaned()

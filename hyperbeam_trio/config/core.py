@@ -82,6 +82,9 @@ class DeviceOptions(Options):
         _STRATEGIES, "throw", "what a stack does with an error: raise it, or end there"
     )
     on = Option(table, {}, "hooks: start, request, step, response to one or several handlers")
+    at_start = Option(
+        listing(text), ["/~cron@1.0/resume"], "paths that the node resolves before it serves"
+    )
     device_options = Option(table, {}, "options of devices that others wrote, by device name")
     wasm_time_limit = Option(seconds(0.001), 30.0, "seconds that one call into WASM may take")
     wasm_memory_limit = Option(size, "2GiB", "bytes of memory of one WASM instance")

@@ -93,3 +93,4 @@ class PushOptions(Options):
     cron_access = Option(_ACCESS, "operator", "who may set timers")
     cron_max_tasks = Option(integer(0), 1000, "timers at once")
     cron_min_interval = Option(integer(1), 1000, "least ms between two runs of one")
+    cron_time_limit = Option(integer(1), 300_000, "ms that one run may take")

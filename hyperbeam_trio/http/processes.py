@@ -37,11 +37,13 @@ FALSE_STARTS = 5
 class Inheritance:
     """File descriptors that a worker gets, under the same numbers as in its parent.
 
-    `sockets` listen; `lifeline` is a pipe that ends when the parent does.
+    `sockets` listen; `lifeline` is a pipe that ends when the parent does. `number` is the worker's
+    own, from 0 on; the one that takes a dead worker's place has its number.
     """
 
     sockets: tuple[int, ...]
     lifeline: int
+    number: int = 0
 
     def open_sockets(self) -> list[socket.socket]:
         """In the worker: the sockets, for `serve(…, sockets=…)`."""
@@ -142,7 +144,7 @@ async def supervise(
     """
     lifeline, held = os.pipe()
     fds = [tuple([sock.fileno() for sock in share]) for share in shares]
-    inheritances = [Inheritance(share, lifeline) for share in fds]
+    inheritances = [Inheritance(share, lifeline, number) for number, share in enumerate(fds)]
     supervisor = Supervisor(command, inheritances, grace_seconds)
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

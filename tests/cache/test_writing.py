@@ -215,3 +215,13 @@ def test_entries_say_what_a_store_has_to_hold() -> None:
     assert [key.partition("/")[0] for key in held] == ["message", "data", "data", "message"]
     with pytest.raises(BadRequest, match="Load the binaries"):
         entries(Message(body=Link(message_id(LARGE), "binary", 5000)))
+
+
+async def test_a_name_may_stand_for_nothing_again(cache: Cache, store: DictStore) -> None:
+    id = await cache.write(Message(a=1), names=["one", "other"])
+    await cache.unlink("one")
+    assert await cache.lookup("one") is None
+    assert await cache.names() == ["other"]
+    assert await cache.read(id) == Message(a=1)
+    await cache.link("one", id)
+    assert await cache.lookup("one") == id

@@ -11,7 +11,7 @@ from hyperbeam_trio.devices.cron import CronDevice
 from hyperbeam_trio.errors import BadRequest, Busy, Forbidden, RemoteError
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.testing.device import DeviceContract
-from hyperbeam_trio.testing.node import running_node
+from hyperbeam_trio.testing.node import running_node, served
 from tests.devices.processes.conftest import signed
 
 
@@ -29,6 +29,10 @@ class BellDevice(Device):
         if self.broken:
             raise RemoteError("The clapper is lost.")
         return b"ding"
+
+    @key
+    async def swing(self, base, request, context):
+        await trio.sleep_forever()
 
 
 @pytest.fixture
@@ -129,8 +133,25 @@ async def test_there_are_only_so_many_tasks(node, autojump_clock):
     await _cron(node, _ask("every", interval="1-hour"))
     with pytest.raises(Busy):
         await _cron(node, _ask("every", interval="2-hours"))
-    resumed = (await _cron(node, Message(path="resume")))["body"]
-    assert len(resumed) == 1
+    assert (await _cron(node, Message(path="resume")))["body"] == []
+
+
+async def test_a_task_that_is_over_makes_room(node, autojump_clock):
+    node.reconfigure({"cron-max-tasks": 1})
+    await _cron(node, _ask("once", tone="a"))
+    await trio.sleep(1)
+    await _cron(node, _ask("once", tone="b"))
+    await trio.sleep(1)
+    assert [tone for _, tone in BellDevice.rung] == ["a", "b"]
+    assert await node.cache.names("cron@1.0/") == []
+
+
+async def test_a_run_ends_when_its_time_is_up(node, autojump_clock, caplog):
+    node.reconfigure({"cron-time-limit": 2000})
+    await _cron(node, Message({"path": "once", "cron-path": "/~bell@1.0/swing"}))
+    await trio.sleep(5)
+    assert "more than 2 s" in caplog.text
+    assert await node.cache.names("cron@1.0/") == []
 
 
 async def test_tasks_go_on_after_a_restart(tmp_path, autojump_clock):
@@ -146,6 +167,47 @@ async def test_tasks_go_on_after_a_restart(tmp_path, autojump_clock):
         assert (await _cron(node, Message(path="resume")))["body"] == [task]
         await trio.sleep(3601)
         assert [tone for _, tone in BellDevice.rung] == ["deep", "deep"]
+
+
+async def test_a_node_that_starts_to_serve_goes_on_with_its_tasks(tmp_path):
+    BellDevice.rung, BellDevice.broken = [], False
+    options = {"store": [f"fs://{tmp_path}/data"], "devices": {"bell@1.0": BellDevice}}
+    async with running_node(**options) as node:
+        await _cron(node, await node.sign(_ask("every", interval="1-hour")))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+    BellDevice.rung.clear()
+    async with running_node(**options) as node, served(node):
+        await trio.testing.wait_all_tasks_blocked(0.05)
+    assert len(BellDevice.rung) == 1
+
+
+async def test_of_several_processes_the_first_one_runs_the_tasks(tmp_path, monkeypatch):
+    """Two nodes on one store stand for two processes of one node."""
+    monkeypatch.setattr("hyperbeam_trio.devices.timers.LOOK_SECONDS", 0.01)
+    BellDevice.rung, BellDevice.broken = [], False
+    options = {"store": [f"fs://{tmp_path}/data"], "cron_access": "anyone", "processes": 2}
+    devices = {"bell@1.0": BellDevice}
+    async with (
+        running_node(devices=devices, **options) as first,
+        running_node(devices=devices, **options) as second,
+    ):
+        second.leads = False
+        for node in (first, second):
+            await _cron(node, Message(path="resume"))
+        task = (await _cron(second, _ask("every", interval="1-hour")))["body"]
+        with trio.fail_after(20):
+            while not BellDevice.rung:
+                await trio.lowlevel.checkpoint()
+        await _cron(second, Message(path="stop", task=task))
+        assert await first.cache.names("cron@1.0/") == []
+        assert len(BellDevice.rung) == 1
+
+
+async def test_a_visitor_can_not_even_resume(node, autojump_clock):
+    node.reconfigure({"cron-access": "operator"})
+    asked = Message(path="resume").with_private(transport={})
+    with pytest.raises(Forbidden):
+        await _cron(node, asked)
 
 
 class TestContract(DeviceContract):
