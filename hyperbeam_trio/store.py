@@ -132,6 +132,13 @@ class Store(ABC):
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove `keys`, durably; absent keys are no error. Not all at once, in some stores."""
 
+    async def be_alone(self) -> bool:
+        """Keep other processes from opening the store for writing, until it is closed.
+
+        `StoreError` while one has it open; `False` from stores that can't tell, such as far ones.
+        """
+        return False
+
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Background work while the store is open; its owner starts it in a nursery of its own.
 

@@ -191,6 +191,8 @@ def prepare(root: Path, key: str, writable: bool) -> Wallet | None:
 
 
 def _check_format(root: Path) -> None:
+    if not root.exists():
+        raise ConfigError(f"store bundle: there is no directory {str(root)!r}, and so no archive.")
     mark = root / "FORMAT"
     if not mark.is_file() or mark.read_bytes() != FORMAT:
         raise ConfigError(f"store bundle: {str(root)!r} holds something else than an archive.")

@@ -12,15 +12,13 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from hyperbeam_trio.cache.bundled import KEY, MANIFEST, OPERATION
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
 from hyperbeam_trio.crypto.field import Tag
 from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.errors import BadRequest
 
-KEY: Final = b"Store-Key"
-OPERATION: Final = b"Store-Operation"
-MANIFEST: Final = b"Store-Manifest"
 _DELETE: Final = b"delete"
 _VERSION: Final = b"1"
 _APPLICATION: Final[tuple[Tag, ...]] = ((b"App-Name", b"hyperbeam-trio"),)

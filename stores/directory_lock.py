@@ -1,4 +1,4 @@
-"""A lock on a directory among processes, so that only one at a time opens a store there."""
+"""Locks on a directory among processes: who opens a store there, and who has it open."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from hyperbeam_trio.errors import ConfigError, StoreError
+
+USERS: Final = "users.lock"
+"""A file beside the store, empty, locked by those who have it open for writing."""
 
 
 @contextmanager
@@ -18,3 +24,39 @@ def locked_directory(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(directory)
+
+
+class Users:
+    """This process's share in the lock of those who have a store open for writing.
+
+    Any number of them may share it, or one has it alone, which has to be so while what nobody leads
+    to is deleted. The system frees it with its holder, so a crash leaves nothing behind.
+    """
+
+    def __init__(self, root: Path, place: str) -> None:
+        """Take a share; `ConfigError` while another process has the store alone."""
+        self._place = place
+        self._file = os.open(root / USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not self._locks(fcntl.LOCK_SH):
+            self.close()
+            raise ConfigError(
+                f"store {place}: another process collects garbage in it; wait until it is done."
+            )
+
+    def be_alone(self) -> None:
+        """Keep all others from opening the store; `StoreError` while one has it open."""
+        if not self._locks(fcntl.LOCK_EX):
+            raise StoreError(
+                f"store {self._place}: another process, such as a node, has it open; stop it first."
+            )
+
+    def close(self) -> None:
+        """Give the share up."""
+        os.close(self._file)
+
+    def _locks(self, how: int) -> bool:
+        try:
+            fcntl.flock(self._file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -22,7 +22,7 @@ import trio
 from hyperbeam_trio.errors import ConfigError, CorruptData, StoreError
 from hyperbeam_trio.store import Store, check_key, check_value
 from hyperbeam_trio.store_options import StoreOptions
-from hyperbeam_trio.stores.directory_lock import locked_directory
+from hyperbeam_trio.stores.directory_lock import USERS, Users, locked_directory
 from hyperbeam_trio.stores.frame import Verified, damaged
 from hyperbeam_trio.stores.fs_commit import Commit
 from hyperbeam_trio.stores.fs_disk import Disk, MappedFile
@@ -36,7 +36,7 @@ Keys = list[str]
 Pairs = Sequence[tuple[str, bytes]]
 
 FORMAT = b"hyperbeam-trio fs 1\n"
-OWN_NAMES = frozenset({"FORMAT", "FORMAT.new", "keys", "long", "stage", "lost+found"})
+OWN_NAMES = frozenset({"FORMAT", "FORMAT.new", "keys", "long", "stage", "lost+found", USERS})
 INLINE_BYTES = 1 << 20
 """Larger files are read in a thread."""
 MAP_BYTES = 1 << 16
@@ -51,11 +51,14 @@ class FsStore(Store):
 
     opens_read_only = True
 
-    def __init__(self, root: Path, stage: Stage | None, disk: Disk) -> None:
+    def __init__(
+        self, root: Path, stage: Stage | None, disk: Disk, users: Users | None = None
+    ) -> None:
         self._root = root
         self._names = Names(root)
         self._disk = disk
         self._stage = stage
+        self._users = users
         self._verified = Verified()
         self._closed = False
         self.writable = stage is not None
@@ -81,12 +84,13 @@ class FsStore(Store):
         root = Path(await trio.Path(location).absolute())
         try:
             stage = await trio.to_thread.run_sync(_prepare, root, disk, writable)
+            users = Users(root, f"fs {root}") if writable else None
         except OSError as error:
             raise ConfigError(
                 f"store fs {root}: the directory can't be used ({error}). It must be a directory, "
                 "or a name for a new one, that this user may write to."
             ) from error
-        return cls(root, stage, disk)
+        return cls(root, stage, disk, users)
 
     async def get(self, key: str) -> bytes | None:
         raw, path = self._locate(key)
@@ -145,12 +149,19 @@ class FsStore(Store):
             return
         self._closed = True
         await self._commits.aclose()
+        if self._users is not None:
+            self._users.close()
         if self._stage is not None:
             try:
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(self._stage.close)
             except OSError as error:
                 raise self._error(error) from error
+
+    async def be_alone(self) -> bool:
+        if self._users is not None:
+            self._users.be_alone()
+        return self._users is not None
 
     def describe(self) -> str:
         return f"fs {self._root}"
@@ -243,6 +254,8 @@ def _mark(root: Path, disk: Disk) -> None:
 
 
 def _check_format(root: Path) -> None:
+    if not root.exists():
+        raise ConfigError(f"store fs {root}: there is no such directory, and so no store to read.")
     try:
         found = (root / "FORMAT").read_bytes()
     except FileNotFoundError:

@@ -125,6 +125,9 @@ class LmdbStore(Store):
                 return [raw.decode() for raw in found]
             behind = chunk[-1]
 
+    async def be_alone(self) -> bool:
+        return self._environment.be_alone()
+
     async def close(self) -> None:
         if not self._closed:
             self._closed = True

@@ -14,7 +14,7 @@ import trio
 
 from hyperbeam_trio.errors import ConfigError, CorruptData, StoreError
 from hyperbeam_trio.store_options import StoreOptions
-from hyperbeam_trio.stores.directory_lock import locked_directory
+from hyperbeam_trio.stores.directory_lock import Users, locked_directory
 from hyperbeam_trio.stores.group_commit import GroupCommit, Write
 
 FORMAT_KEY = b"\0format"
@@ -65,6 +65,7 @@ class Environment:
         self.options = options
         self._file = path.resolve()
         self._env = _open(path, options)
+        self._users = self._shared_lock(path)
         self.begin = self._env.begin
         self.commits: GroupCommit[bytes] = GroupCommit(
             self._commit,
@@ -73,6 +74,19 @@ class Environment:
         )
         self._loop = trio.lowlevel.current_trio_token()
         self._handles = 1
+
+    def _shared_lock(self, path: Path) -> Users | None:
+        try:
+            return None if self.options.read_only else Users(path, f"lmdb {self.place}")
+        except BaseException:
+            self._env.close()
+            raise
+
+    def be_alone(self) -> bool:
+        """See `Store.be_alone`."""
+        if self._users is not None:
+            self._users.be_alone()
+        return self._users is not None
 
     @staticmethod
     async def acquire(location: str, options: EnvironmentOptions) -> Environment:
@@ -93,6 +107,8 @@ class Environment:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._env.sync, True)
         self._env.close()
+        if self._users is not None:
+            self._users.close()
 
     def adopt_size(self) -> None:
         """Map as much as another process has made of the file."""

@@ -109,6 +109,9 @@ class MemoryStore(Store):
         self._check_open()
         self._drop(keys)
 
+    async def be_alone(self) -> bool:
+        return True
+
     async def close(self) -> None:
         self._closed = True
         self._values.clear()

@@ -277,6 +277,9 @@ class TieredStore(Store):
                 await nursery.start(back.serve)
             task_status.started()
 
+    async def be_alone(self) -> bool:
+        return all([await tier.store.be_alone() for tier in self.tiers if tier.writes])
+
     async def flush(self) -> None:
         """Return when all that was written is in the tiers written back; needs `serve`."""
         for back in self._back:

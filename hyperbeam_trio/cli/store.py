@@ -81,13 +81,17 @@ def repair(uri: str, source: str, after: str, drop: bool) -> None:
 @click.option("--root", "roots", multiple=True, metavar="ID", help="Keep this message too.")
 @click.option("--drop-results", is_flag=True, help="Keep no computed result.")
 @click.option("--delete", is_flag=True, help="Do it; without this it is only shown.")
+@click.option("--alone", is_flag=True, help="No node uses the store: a far one can't tell.")
 @_after
-def gc(uri: str, roots: tuple[str, ...], drop_results: bool, delete: bool, after: str) -> None:
+def gc(
+    uri: str, roots: tuple[str, ...], drop_results: bool, delete: bool, alone: bool, after: str
+) -> None:
     """Print what no name, no result and no --root leads to; with --delete, delete it.
 
-    Stop nodes that use the store first.
+    Stop nodes that use the store first: while one runs, nothing is deleted, and while this deletes,
+    none starts.
     """
-    _run(store_care.collect, uri, roots, not drop_results, delete, after)
+    _run(store_care.collect, uri, roots, not drop_results, delete, alone, after)
 
 
 @command.command()
@@ -110,11 +114,23 @@ def diff(left: str, right: str, after: str) -> None:
 
 @command.command()
 @click.argument("uri")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @_after
-def export(uri: str, file: Path, after: str) -> None:
-    """Write a store into FILE as JSON lines; with --after, add to what FILE has already."""
-    _run(store_moves.export_to, uri, file, after)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["lines", "ans104"]),
+    default="lines",
+    show_default=True,
+    help="JSON lines, or a directory of signed ANS-104 bundles.",
+)
+@click.option("--wallet", default="", metavar="KEY", help="Who signs; default FILE/key.json.")
+def export(uri: str, file: Path, after: str, form: str, wallet: str) -> None:
+    """Write a store into FILE; with --after, add to what FILE has already."""
+    if form == "ans104":
+        _run(store_moves.export_bundles, uri, file, after, wallet)
+    else:
+        _run(store_moves.export_to, uri, file, after)
 
 
 @command.command("import")
@@ -127,7 +143,8 @@ def export(uri: str, file: Path, after: str) -> None:
 def import_(source: Path, uri: str, after: str, messages_only: bool) -> None:
     """Put SOURCE into a store, checking all of it. Doing it again is harmless.
 
-    SOURCE is a file that 'export' wrote, or the directory of a HyperBEAM store, of files or LMDB,
-    which is only read; stop HyperBEAM first. What does not prove itself is printed and left out.
+    SOURCE is what 'export' wrote, or one bundle of it, or the directory of a HyperBEAM store, of
+    files or LMDB, which is only read; stop HyperBEAM first. What does not prove itself is printed
+    and left out.
     """
     _run(store_moves.import_from, source, uri, after, not messages_only)

@@ -16,6 +16,7 @@ from hyperbeam_trio.cache.verify import Damage, Reference, verify
 from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.cli.progress import WalkDisplay
 from hyperbeam_trio.cli.store_view import opened, summary
+from hyperbeam_trio.errors import BadRequest
 
 
 async def check(uri: str, after: str, allow_missing: bool) -> bool:
@@ -56,11 +57,18 @@ async def mend(uri: str, source: str, after: str, drop: bool) -> bool:
     return not counts["lost"] and not counts["dropped"]
 
 
-async def collect(uri: str, roots: Sequence[str], results: bool, delete: bool, after: str) -> bool:
+async def collect(
+    uri: str, roots: Sequence[str], results: bool, delete: bool, alone: bool, after: str
+) -> bool:
     """Show or delete what nothing leads to."""
     count, size = 0, 0
     with WalkDisplay("collecting") as display:
         async with opened(uri, to_write=delete) as store:
+            if delete and not (await store.be_alone() or alone):
+                raise BadRequest(
+                    f"{store.describe()} can't tell whether a node uses it. Stop all that do, then "
+                    "say so with --alone."
+                )
             with Collector(Cache(store), roots, results=results) as collector:
                 async for done in collector.mark():
                     display.show(done)

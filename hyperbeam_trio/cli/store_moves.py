@@ -11,9 +11,10 @@ import click
 import trio
 
 from hyperbeam_trio.cache import Cache
+from hyperbeam_trio.cache.bundled import import_bundle, mapped_bundle
 from hyperbeam_trio.cache.copying import copy
 from hyperbeam_trio.cache.differing import Difference, diff
-from hyperbeam_trio.cache.exporting import LineWriter, export, import_lines
+from hyperbeam_trio.cache.exporting import HEAD, LineWriter, export, import_lines
 from hyperbeam_trio.cache.importing import LeftOut, import_tree
 from hyperbeam_trio.cache.older_layout import open_tree
 from hyperbeam_trio.cache.verify import Damage
@@ -62,15 +63,33 @@ async def export_to(uri: str, file: Path, after: str) -> bool:
     return _told(display.done, "Exported", damaged)
 
 
+async def export_bundles(uri: str, directory: Path, after: str, wallet: str) -> bool:
+    """Export as an archive of bundles and report; whether nothing was left out."""
+    if not after and await trio.Path(directory).exists():
+        raise BadRequest(f"{directory} exists; remove it, or go on with --after.")
+    archive = f"bundle:{directory}" + f"?key={wallet}" * bool(wallet)
+    with WalkDisplay("exporting") as display:
+        async with opened(uri) as store, opened(archive, to_write=True) as target:
+            damaged = await _follow(copy(store, target, after=after), display)
+    return _told(display.done, "Exported", damaged)
+
+
 async def import_from(source: Path, uri: str, after: str, binaries: bool) -> bool:
     """Import and report; whether nothing was left out."""
-    if await trio.Path(source).is_dir():
+    place = trio.Path(source)
+    if await place.is_dir() and list(await place.glob("*.bundle")):
+        return await copy_all(f"bundle:{source}", uri, after)
+    if await place.is_dir():
         return await _import_older(source, uri, after, binaries)
     if after or not binaries:
         raise BadRequest("An exported file is imported whole, without --after or --messages-only.")
     with WalkDisplay("importing") as display:
-        async with await trio.open_file(source, "rb") as lines, opened(uri, to_write=True) as store:
-            damaged = await _follow(import_lines(lines, store), display)
+        async with await trio.open_file(source, "rb") as file, opened(uri, to_write=True) as store:
+            if (await file.peek(1))[:1] == HEAD[:1]:
+                walk = import_lines(file, store)
+            else:
+                walk = import_bundle(mapped_bundle(source), store)
+            damaged = await _follow(walk, display)
     return _told(display.done, "Imported", damaged)
 
 

@@ -10,9 +10,15 @@ import trio
 from click.testing import CliRunner, Result
 
 from hyperbeam_trio.cache import Cache
+from hyperbeam_trio.cache.bundled import mapped_bundle
 from hyperbeam_trio.cli import cli, main
+from hyperbeam_trio.codec.ids import fresh_id
+from hyperbeam_trio.crypto.key_file import load_wallet, save_wallet
+from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.store import open_store
+from hyperbeam_trio.stores.directory_lock import Users
+from tests.support.older_store import WRITERS, Layout, To, add_message
 
 LARGE = b"x" * 5000
 
@@ -216,3 +222,60 @@ def test_a_walk_that_stops_says_where_to_go_on(uri, tmp_path, capsys, monkeypatc
     with pytest.raises(SystemExit):
         main(["store", "copy", uri, "memory:"])
     assert f"--after {blob}" in capsys.readouterr().err
+
+
+def test_an_export_in_bundles_comes_back_whole_and_bundle_by_bundle(uri, tmp_path):
+    archive = tmp_path / "archive"
+    assert run("export", uri, str(archive), "--format", "ans104").exit_code == 0
+    (bundle,) = archive.glob("*.bundle")
+    for source, name in ((archive, "all"), (bundle, "one")):
+        assert run("import", str(source), f"lmdb:{tmp_path}/{name}").exit_code == 0
+        assert run("diff", uri, f"lmdb:{tmp_path}/{name}").exit_code == 0
+
+
+def test_an_export_in_bundles_is_signed_by_the_wallet_that_is_named(uri, tmp_path):
+    wallet = tmp_path / "wallet.json"
+    save_wallet(Ed25519Wallet(bytes([4]) * 32), wallet)
+    archive = tmp_path / "archive"
+    run("export", uri, str(archive), "--format", "ans104", "--wallet", str(wallet))
+    (path,) = archive.glob("*.bundle")
+    assert {item.address for item in mapped_bundle(path)} == {load_wallet(wallet).address}
+    assert not (archive / "key.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["fs", "lmdb"])
+def test_a_store_of_hyperbeam_is_taken_over(kind, tmp_path):
+    message = Message(x="1")
+    layout: Layout = {"assignments/p/0": To("a" * 43)}
+    add_message(layout, fresh_id(message), {"x": b"1", "result": b"2"})
+    source = WRITERS[kind](tmp_path / "older", layout)
+    told = run("import", str(source), f"lmdb:{tmp_path}/new")
+    assert told.exit_code == 1
+    left_out, missing, summary = told.stdout.splitlines()
+    assert left_out.startswith(f"left out  message/{fresh_id(message)}/result  ")
+    assert missing.startswith("missing  name/assignments/p/0  ")
+    assert summary.endswith("1 damaged were left out.")
+    assert fresh_id(message) in run("ls", f"lmdb:{tmp_path}/new", "message/").stdout
+
+
+def test_gc_deletes_nothing_while_a_node_has_the_store(uri, tmp_path, capsys):
+    node = Users(tmp_path / "store", "the node's")
+    keys = run("ls", uri, "message/").stdout
+    with pytest.raises(SystemExit) as ended:
+        main(["store", "gc", uri, "--delete"])
+    assert ended.value.code == 1
+    assert "stop it first" in capsys.readouterr().err
+    assert run("gc", uri).exit_code == 0
+    assert run("ls", uri, "message/").stdout == keys
+    node.close()
+    assert run("gc", uri, "--delete").exit_code == 0
+
+
+def test_gc_in_a_store_that_can_t_tell_takes_our_word(uri, tmp_path, capsys):
+    archive = f"bundle:{tmp_path}/archive"
+    run("copy", uri, archive)
+    with pytest.raises(SystemExit) as ended:
+        main(["store", "gc", archive, "--delete"])
+    assert ended.value.code == 1
+    assert "--alone" in capsys.readouterr().err
+    assert run("gc", archive, "--delete", "--alone").exit_code == 0
