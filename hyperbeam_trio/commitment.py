@@ -41,6 +41,8 @@ class Evidence:
     def covers(self, message: Message) -> bool:
         """Whether `message` holds the very values that this evidence is about."""
         held = message._items
+        if held is self.values:
+            return True
         for key, value in self.values.items():
             own = held.get(key, _ABSENT)
             if own is not value and not _held(own, value):

@@ -130,8 +130,9 @@ class Scheduler:
         """
         entry = self._admit(message, path)
         try:
-            with trio.move_on_after(PATIENCE_SECONDS):
-                await entry.done.wait()
+            if entry.order is None:
+                with trio.move_on_after(PATIENCE_SECONDS):
+                    await entry.done.wait()
             if not entry.done.is_set():
                 self._give_up(entry)
                 await entry.done.wait()

@@ -170,7 +170,7 @@ def component_names(message: Message, commitment: Commitment) -> list[str]:
     """The names that `signature-input` lists for a commitment of `message`."""
     evidence = commitment.evidence
     if evidence is not None and evidence.base is not None and evidence.covers(message):
-        names = [plain_name(name) for name in _listed(evidence.base)]
+        names = _listed(evidence.base)
         if "inline-body-key" not in names:
             return names
     layout = _layout(message, commitment)
@@ -199,7 +199,9 @@ def _read_list(params: bytes) -> tuple[str, ...]:
     match = _LISTED.search(params)
     text = match[1].decode("utf-8", "replace") if match else ""
     names: list[str] = _NAME.findall(text)
-    return tuple([re.sub(r"\\(.)", r"\1", name) for name in names] if "\\" in text else names)
+    if "\\" in text:
+        names = [re.sub(r"\\(.)", r"\1", name) for name in names]
+    return tuple(map(plain_name, names))
 
 
 _kept_list = lru_cache(maxsize=256)(_read_list)

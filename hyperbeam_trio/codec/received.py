@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -16,7 +16,7 @@ from hyperbeam_trio.codec.tabm import Tabm
 from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.encoding import hash_id, to_base64, to_base64url
 from hyperbeam_trio.crypto.signature_base import LABEL_PREFIX, base_of, signature_params
-from hyperbeam_trio.crypto.signature_headers import SignatureInput, read_signatures
+from hyperbeam_trio.crypto.signature_headers import LONGEST_KEPT, SignatureInput, read_signatures
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Message, Value
 
@@ -189,8 +189,18 @@ def _signed_params(label: str, given: SignatureInput, cover: _Cover) -> str:
     """The text of `@signature-params` that was signed: in our form the bare type is the `alg`."""
     if not label.startswith((LABEL_PREFIX, _JUNE)):
         return given.text
-    type_ = device_and_type(str(given.parameters.get("alg", "")))[1]
-    return signature_params(cover.names, {**given.parameters, "alg": type_})
+    if len(given.text) > LONGEST_KEPT:
+        return _params_of(cover.names, tuple(given.parameters.items()))
+    return _kept_params(cover.names, tuple(given.parameters.items()))
+
+
+def _params_of(names: tuple[str, ...], parameters: tuple[tuple[str, str | int], ...]) -> str:
+    found = dict(parameters)
+    type_ = device_and_type(str(found.get("alg", "")))[1]
+    return signature_params(names, {**found, "alg": type_})
+
+
+_kept_params = lru_cache(maxsize=256)(_params_of)
 
 
 def _text(raw: bytes) -> str:
