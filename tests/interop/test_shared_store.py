@@ -28,9 +28,10 @@ MESSAGES = 10
 
 
 @contextmanager
-def node_process(store: str, wallet: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def node_process(stores: list[str], wallet: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A node's URL, and its process to kill."""
-    command = [sys.executable, "-m", "hyperbeam_trio", "start", "--port", "0", "--store", store]
+    command = [sys.executable, "-m", "hyperbeam_trio", "start", "--port", "0"]
+    command += [part for store in stores for part in ("--store", store)]
     process = subprocess.Popen(
         [*command, "--wallet", str(wallet)], stdout=subprocess.PIPE, text=True, cwd=wallet.parent
     )
@@ -74,7 +75,9 @@ async def test_three_nodes_share_the_slots_of_a_process(seaweed: Seaweed, tmp_pa
     save_wallet(Ed25519Wallet(bytes([5]) * 32), wallet)
     store = seaweed.uri("shared-slots", retries=20, timeout=60)
     with ExitStack() as stack:
-        nodes = [stack.enter_context(node_process(store, wallet)) for _ in range(3)]
+        # Two keep a copy nearby, which is behind as soon as another node has written.
+        rows = [[store], [f"lmdb:{tmp_path}/1", store], [f"lmdb:{tmp_path}/2", store]]
+        nodes = [stack.enter_context(node_process(row, wallet)) for row in rows]
         urls = [url for url, _ in nodes]
         async with httpx.AsyncClient(timeout=60) as client:
             process = await signed(
