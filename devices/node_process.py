@@ -11,6 +11,7 @@ from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, default
 from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE
+from hyperbeam_trio.devices.processes.signing import signed_by
 from hyperbeam_trio.errors import NodeError, NotFound
 from hyperbeam_trio.message import Message, Value, to_value
 
@@ -59,7 +60,8 @@ async def _spawned(name: str, draft: Mapping[str, Any], context: Context) -> Mes
     own = context.node.address.encode()
     for key in ("scheduler", "authority"):
         definition = definition.set_values({key: [*_listed(definition.get(key)), own]})
-    signed = await context.node.sign(definition, bundle=True)
+    node, codec = context.node, context.config.node_process_spawn_codec
+    signed = await signed_by([node.wallet], definition, codec, node, bundle=True)
     asked = Message.of({"path": b"schedule", "method": b"POST", "body": signed})
     await context.resolve(Message.of({"device": PROCESS_DEVICE}), asked)
     await context.cache.link(_name_of(name), signed_id(signed))

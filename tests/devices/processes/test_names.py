@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 import trio
 
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.commitments import verify_message
+from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.devices.local_name import LocalNameDevice
-from hyperbeam_trio.devices.name import NameDevice
+from hyperbeam_trio.devices.name import NameDevice, label_of
 from hyperbeam_trio.devices.node_process import NodeProcessDevice
-from hyperbeam_trio.errors import BadRequest, Forbidden, NotFound
+from hyperbeam_trio.errors import BadRequest, ConfigError, Forbidden, NotFound
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.testing.device import DeviceContract
-from hyperbeam_trio.testing.node import running_node
+from hyperbeam_trio.testing.node import running_node, served
 from tests.devices.processes.conftest import Running, signed
 
 COUNTER = {"execution-device": "test-device@1.0", "scheduler": "A" * 43}
@@ -69,6 +71,65 @@ async def test_a_name_of_an_id_is_what_the_id_names():
         assert await node.resolve("/~name@1.0/paint&load=false") == id.encode()
 
 
+# Names as hosts.
+
+HOSTS = {
+    "on": {"request": {"device": "name@1.0"}},
+    "name_resolvers": ["/~local-name@1.0", {"text": "plain words"}],
+    "name_reserved_host_labels": ["www"],
+}
+
+
+async def _get(url: str, path: str, host: str) -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        return await client.get(url.rstrip("/") + path, headers={"host": host})
+
+
+async def test_a_host_that_is_a_name_serves_what_the_name_stands_for():
+    async with running_node(**HOSTS) as node, served(node) as url:
+        id = await node.cache.write(Message(colour="red", pot={"size": 3}))
+        await _register(node, "paint", id)
+        assert (await _get(url, "/colour", "paint.example.org")).text == "red"
+        assert (await _get(url, "/pot/size", "Paint.Example.org:8734")).text == "3"
+        assert (await _get(url, "/", "paint.example.org")).headers["colour"] == "red"
+        assert (await _get(url, f"/{id}/colour", "paint.example.org")).text == "red"
+        answer = await _get(url, "/~json@1.0/serialize", "paint.example.org")
+        assert answer.json()["colour"] == "red"
+        assert (await _get(url, "/body", "text.example.org")).text == "plain words"
+
+
+async def test_a_host_that_is_no_name_changes_nothing():
+    async with running_node(**HOSTS, node_host="example.org") as node, served(node) as url:
+        await _register(node, "paint", await node.cache.write(Message(node="red")))
+        path = "/~meta@1.0/build/node"
+        for host in ("example.org", "www.example.org", "paint.elsewhere", "nobody.example.org"):
+            assert (await _get(url, path, host)).text == "hyperbeam-trio", host
+        assert (await _get(url, "/", "example.org")).status_code == 302
+        assert (await _get(url, "/", "nobody.example.org")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "own", "label"),
+    [
+        ("paint.example.org", "example.org", "paint"),
+        ("PAINT.Example.org:80", "example.org", "paint"),
+        ("paint.localhost:8734", None, "paint"),
+        ("example.org", "example.org", None),
+        ("paint.other.org", "example.org", None),
+        ("badexample.org", "example.org", None),
+        ("www.example.org", "example.org", None),
+        ("localhost", None, None),
+        ("127.0.0.1:8734", None, None),
+        ("[::1]:8734", None, None),
+        ("", None, None),
+        (".org", None, None),
+    ],
+)
+def test_the_name_in_a_host(host, own, label):
+    config = NodeConfig(node_host=own, name_reserved_host_labels=["www"])
+    assert label_of(host, config) == label
+
+
 async def test_a_process_of_the_node_is_spawned_once():
     async with running_node(node_processes={"counter": COUNTER}) as node:
         asked = Message(device="node-process@1.0")
@@ -91,6 +152,25 @@ async def test_a_process_of_the_node_is_spawned_once():
         process = Running(node, signed_id(definition))
         assert await process.send() == 1
         assert (await process.state(1))["at-slot"] == 1
+
+
+async def test_a_process_of_the_node_is_signed_by_the_codec_of_the_options():
+    options = {"node_processes": {"counter": COUNTER}, "node_process_spawn_codec": "ans104@1.0"}
+    async with running_node(**options) as node:
+        definition = await node.resolve(Message(device="node-process@1.0"), "counter")
+        assert {c.device for c in definition.commitments.values() if c.committer} == {"ans104@1.0"}
+        assert definition.signers == [node.address]
+        assert verify_message(await node.cache.load_all(definition), commitment_ids="all")
+        process = Running(node, signed_id(definition))
+        assert await process.send() == 1
+        assert (await process.state(1))["at-slot"] == 1
+
+
+async def test_a_codec_that_signs_nothing_is_told_of():
+    options = {"node_processes": {"counter": COUNTER}, "node_process_spawn_codec": "json@1.0"}
+    async with running_node(**options) as node:
+        with pytest.raises(ConfigError, match=r"json@1\.0"):
+            await node.resolve(Message(device="node-process@1.0"), "counter")
 
 
 async def test_an_unknown_process_of_the_node(node):
