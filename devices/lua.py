@@ -133,7 +133,8 @@ class LuaDevice(Device):
         wanted = await _invocation(name, base, request, context)
         crossing = Crossing(await self._shown(base, context))
         arguments = [crossing.into(await context.load_all(item)) for item in wanted.arguments]
-        library = Library(context, crossing, await _sandbox_of(base, context))
+        sandbox = await _sandbox_of(base, context)
+        library = Library(context, crossing, sandbox, lasting="process" in base)
         host = library.host(partial(_clock, request))
         run = partial(state.call, wanted.function, arguments, live=wanted.given, host=host)
         try:

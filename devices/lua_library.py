@@ -16,8 +16,19 @@ import trio
 
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.devices.lua_values import Crossing
-from hyperbeam_trio.devices.lua_vm import Host
-from hyperbeam_trio.errors import BadRequest, Halt, HyperbeamError, KeyNotFound, NodeError
+from hyperbeam_trio.devices.lua_vm import Host, HostTrouble
+from hyperbeam_trio.errors import (
+    BadRequest,
+    Busy,
+    CorruptData,
+    Halt,
+    HyperbeamError,
+    KeyNotFound,
+    NecessaryMessageNotFound,
+    NodeError,
+    StoreError,
+    UnknownMessage,
+)
 from hyperbeam_trio.message import As, Link, Message, Value, as_text
 from hyperbeam_trio.path import parse_request
 from hyperbeam_trio.setting import set_path
@@ -33,6 +44,10 @@ ALWAYS: Final = "structured@1.0"
 """The device that `device-sandbox` leaves in any case."""
 
 
+_TROUBLES: Final = (StoreError, CorruptData, Busy)
+"""What a program never learns of: its call ends, and another try may go well."""
+
+
 def _nobody(*_: object) -> None:
     raise NodeError("The ao library is there only while a call runs.")
 
@@ -42,13 +57,25 @@ PROGRAM_HOST: Final = Host(dict.fromkeys(NAMES, _nobody), check=trio.from_thread
 
 
 class Library:
-    """The library of one call; `devices` are all that its resolutions may use, None for any."""
+    """The library of one call; `devices` are all that its resolutions may use, None for any.
+
+    In a process, `lasting`, a message that is not stored here ends the call too: another node may
+    have it, and the outcome is to be the same there (spec/05 §10).
+    """
 
     def __init__(
-        self, context: Context, crossing: Crossing, devices: frozenset[str] | None
+        self,
+        context: Context,
+        crossing: Crossing,
+        devices: frozenset[str] | None,
+        *,
+        lasting: bool = False,
     ) -> None:
         self._context = replace(context.internal(), devices=devices)
         self._crossing = crossing
+        self._troubles: tuple[type[HyperbeamError], ...] = _TROUBLES
+        if lasting:
+            self._troubles += (NecessaryMessageNotFound, UnknownMessage)
 
     def host(self, clock: Callable[[], float]) -> Host:
         """The library for a Lua call in a thread of Trio's."""
@@ -60,7 +87,8 @@ class Library:
             "@get": self.live_get,
             "@set": self.live_set,
         }
-        functions = {name: partial(_back_to_trio, function) for name, function in own.items()}
+        run = partial(_back_to_trio, self._troubles)
+        functions = {name: partial(run, function) for name, function in own.items()}
         return Host(functions, clock=clock, write=_print, check=trio.from_thread.check_cancelled)
 
     async def resolve(self, *arguments: Any) -> tuple[Any, ...]:
@@ -73,6 +101,8 @@ class Library:
             return halt.name.encode(), await self._into(state)
         except KeyNotFound:
             return b"error", b"not_found"
+        except self._troubles:
+            raise
         except HyperbeamError as error:
             return b"error", error.text.encode()
 
@@ -98,6 +128,8 @@ class Library:
         base = self._message(table)
         try:
             return await self._into(await self._context.resolve(base, self._asked(key)))
+        except self._troubles:
+            raise
         except HyperbeamError:
             # An absent key of a table is nil, whatever the reason.
             return None
@@ -173,9 +205,16 @@ def _path(key: Any) -> str:
     return text
 
 
-def _back_to_trio(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """In Lua's thread: what `function` gives in Trio's."""
-    return trio.from_thread.run(_entered, function, *arguments)
+def _back_to_trio(
+    troubles: tuple[type[HyperbeamError], ...],
+    function: Callable[..., Awaitable[Any]],
+    *arguments: Any,
+) -> Any:
+    """In Lua's thread: what `function` gives in Trio's; `troubles` end the call."""
+    try:
+        return trio.from_thread.run(_entered, function, *arguments)
+    except troubles as error:
+        raise HostTrouble(error) from error
 
 
 async def _entered(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:

@@ -93,6 +93,10 @@ class NecessaryMessageNotFound(NotFound):
         )
 
 
+class UnknownMessage(NotFound):
+    """A message that was asked for by its id is not stored here."""
+
+
 class NotAcceptable(HyperbeamError):
     """No encoding that the client accepts exists for this answer."""
 

@@ -22,8 +22,8 @@ from hyperbeam_trio.errors import (
     KeyNotFound,
     NodeError,
     NotCached,
-    NotFound,
     StateLost,
+    UnknownMessage,
 )
 from hyperbeam_trio.hashpath import hashpath
 from hyperbeam_trio.hooks import run_step_hook
@@ -109,7 +109,7 @@ class Resolver:
     async def _read(self, link: Link, context: Context) -> Value:
         value = await context.cache.read(link.id)
         if value is None:
-            raise NotFound(f"No message of id {link.id} is stored here.")
+            raise UnknownMessage(f"No message of id {link.id} is stored here.")
         context.run.hits += 1
         return value
 
@@ -181,7 +181,7 @@ class Resolver:
         if isinstance(base, Link):
             loaded = await context.cache.read(base.id) if base.kind == "message" else None
             if loaded is None:
-                raise NotFound("Necessary messages not found in cache.")
+                raise UnknownMessage("Necessary messages not found in cache.")
             base = loaded
         if isinstance(base, list):
             return enumerated(base)

@@ -14,7 +14,7 @@ from hyperbeam_trio.devices.lua_vm.failures import (
     UnfitResult,
     UnfitValue,
 )
-from hyperbeam_trio.devices.lua_vm.host import Host, HostCall, HostFunction
+from hyperbeam_trio.devices.lua_vm.host import Host, HostCall, HostFunction, HostTrouble
 from hyperbeam_trio.devices.lua_vm.sandbox import SANDBOXED, Limits
 from hyperbeam_trio.devices.lua_vm.state import LuaState
 from hyperbeam_trio.devices.lua_vm.values import Result, Value
@@ -26,6 +26,7 @@ __all__ = [
     "Host",
     "HostCall",
     "HostFunction",
+    "HostTrouble",
     "Limits",
     "LuaError",
     "LuaState",

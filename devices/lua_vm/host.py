@@ -57,6 +57,17 @@ class HostCall:
     error: Exception | None = None
 
 
+class HostTrouble(BaseException):
+    """What a host function raises to end the whole call with `error`, whatever the guest does.
+
+    For trouble of the host's own, which must not become part of what a program computes.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Bridge:
     """Python's side of one VM: what its prelude calls. Holds the VM's runtime until closed.
 
@@ -125,6 +136,9 @@ class Bridge:
         except Exception as error:
             self.error = error
             return False, str(error).encode()
+        except HostTrouble as trouble:
+            self.abort = trouble.error
+            return (None,)
         except BaseException as reason:
             # Cancellation and the like: no business of the guest, raised again by `LuaVM.call`.
             self.abort = reason

@@ -265,7 +265,7 @@ async def _read_slots(slots: Slots, cache: Cache) -> list[Acknowledged]:
             raise Broken(f"There are {len(names)} slots, but no slot {slot}.")
         body = assignment["body"]
         message = body.id if isinstance(body, Link) else ""
-        if assignment.int("slot") != slot or not verify_message(assignment):
+        if assignment.int("slot") != slot or not verify_message(assignment, commitment_ids="all"):
             raise Broken(f"Slot {slot} holds {assignment!r:.300}.")
         if chain_form(chain, message, assignment.text("hash-chain")) != "bytes":
             raise Broken(f"The chain does not hold at slot {slot}.")

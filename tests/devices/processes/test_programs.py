@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from hyperbeam_trio.errors import GuestTimeout
+from hyperbeam_trio.codec.ids import unsigned_id
+from hyperbeam_trio.errors import GuestTimeout, UnknownMessage
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.processes.conftest import signed, spawn
@@ -77,3 +78,35 @@ async def test_a_loop_in_lua_that_the_clock_ended_has_no_outcome():
         with pytest.raises(GuestTimeout):
             await process.state(looped)
         assert (await process.ask("latest"))["at-slot"] == looped - 1
+
+
+READER = """
+function compute(base, req)
+  local status, value = ao.resolve(req.body.wanted, 'text')
+  base.results = {status = status, value = value}
+  return base
+end
+"""
+
+
+async def _reader(node):
+    module = {"content-type": "application/lua", "body": READER}
+    return await spawn(node, execution_device="lua@5.3a", module=module)
+
+
+async def test_what_is_not_stored_here_is_no_outcome(node):
+    process = await _reader(node)
+    wanted = Message(text="hello")
+    slot = await process.send(wanted=unsigned_id(wanted))
+    with pytest.raises(UnknownMessage) as caught:
+        await process.state(slot)
+    assert caught.value.details["attempted-slot"] == slot
+    await node.cache.write(wanted)
+    assert await process.result(slot, "value") == b"hello"
+
+
+async def test_a_key_that_is_not_there_is_what_a_program_is_told(node):
+    process = await _reader(node)
+    slot = await process.send(wanted=await node.cache.write(Message(other="hello")))
+    assert await process.result(slot, "status") == b"error"
+    assert await process.result(slot, "value") == b"not_found"
