@@ -22,6 +22,7 @@ import trio
 
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.devices.scheduling.assignment import Draft, Notary, Tip
+from hyperbeam_trio.devices.scheduling.entry import Entry, Stopped
 from hyperbeam_trio.devices.scheduling.signing import Order, Signers
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.errors import Busy, DeadlineExceeded, HyperbeamError, NodeError
@@ -45,40 +46,6 @@ Announce = Callable[[], None]
 """Called when there are new slots; must not wait."""
 
 
-class Stopped(NodeError):
-    """The scheduler has ended; start it again."""
-
-    status = 503
-
-
-class _Entry:
-    """A message on its way to a slot."""
-
-    __slots__ = ("assignment", "done", "error", "message", "order", "path")
-
-    def __init__(self, message: Message, path: bytes) -> None:
-        self.message = message
-        self.path = path
-        self.order: Order | None = None
-        self.assignment: Message | None = None
-        self.error: Exception | None = None
-        self.done = trio.Event()
-
-    def fail(self, error: Exception) -> None:
-        self.error = error
-        self.done.set()
-
-    def succeed(self, assignment: Message) -> None:
-        self.assignment = assignment
-        self.done.set()
-
-    def outcome(self) -> Message:
-        if self.assignment is None:
-            # One error may be the outcome of many: each gets its own traceback.
-            raise self.error.with_traceback(None) if self.error else Stopped("It has ended.")
-        return self.assignment
-
-
 class Scheduler:
     """Schedules for one process; `assign` may be called from many tasks at once."""
 
@@ -100,8 +67,8 @@ class Scheduler:
         self._announce = announce
         # With base-hashpath, or confirmations, a slot needs the one before it to be done.
         self._window = 1 if notary.with_base or confirm else WINDOW
-        self._queue: deque[_Entry] = deque()
-        self._taken: deque[_Entry] = deque()
+        self._queue: deque[Entry] = deque()
+        self._taken: deque[Entry] = deque()
         self._signers = Signers(notary.sign, node.crypto_limiter)
         self._work = trio.Event()
         self._written = Tip()
@@ -141,20 +108,20 @@ class Scheduler:
             raise
         return entry.outcome()
 
-    def _admit(self, message: Message, path: bytes) -> _Entry:
+    def _admit(self, message: Message, path: bytes) -> Entry:
         if self.closed:
             raise Stopped(f"The scheduler of {self.process} has ended.")
         limit = self._node.config.scheduler_max_queue
         if len(self._queue) >= limit:
             raise Busy(f"{limit} messages wait for slots of process {self.process} already.")
-        entry = _Entry(message, path)
+        entry = Entry(message, path)
         self._queue.append(entry)
         if self._tip is not None:
             self._draft()
         self._work.set()
         return entry
 
-    def _give_up(self, entry: _Entry) -> None:
+    def _give_up(self, entry: Entry) -> None:
         """A message that has a draft is as good as written; any other has waited in vain."""
         if self._withdraw(entry):
             raise DeadlineExceeded(
@@ -163,7 +130,7 @@ class Scheduler:
                 details={"retry-after": 1},
             )
 
-    def _withdraw(self, entry: _Entry) -> bool:
+    def _withdraw(self, entry: Entry) -> bool:
         if entry in self._queue:
             self._queue.remove(entry)
             return True
@@ -243,7 +210,7 @@ class Scheduler:
             return self._signers.order(draft)
         return Order(draft, self._notary.sign(draft))
 
-    async def _signed_group(self) -> list[_Entry]:
+    async def _signed_group(self) -> list[Entry]:
         """The messages at the front that are signed, once that is half of those under way.
 
         A step of the store costs as much for one as for many; while they are written, the signers
@@ -251,13 +218,13 @@ class Scheduler:
         """
         half = min((len(self._taken) + 1) // 2, GROUP)
         for entry in list(islice(self._taken, half)):
-            await self._signers.signed(_order_of(entry))
-        return list(takewhile(_is_signed, self._taken))
+            await self._signers.signed(entry.ordered)
+        return list(takewhile(Entry.is_signed, self._taken))
 
     # Writing.
 
-    async def _write(self, group: Sequence[_Entry]) -> None:
-        assignments = [_finished(self._notary, entry) for entry in group]
+    async def _write(self, group: Sequence[Entry]) -> None:
+        assignments = [entry.finished(self._notary) for entry in group]
         if self._confirm is not None:
             for assignment in assignments:
                 await self._confirm(assignment)
@@ -283,10 +250,10 @@ class Scheduler:
             raise error
         return count
 
-    def _acknowledge(self, group: Sequence[_Entry], assignments: Sequence[Message]) -> None:
+    def _acknowledge(self, group: Sequence[Entry], assignments: Sequence[Message]) -> None:
         for entry, assignment in zip(group, assignments, strict=True):
             self._taken.popleft()
-            tip = _order_of(entry).draft.tip
+            tip = entry.ordered.draft.tip
             self._written = replace(tip, assignment=signed_id(assignment))
             entry.succeed(assignment)
         if assignments:
@@ -317,20 +284,3 @@ class Scheduler:
         self._taken.clear()
         self._signers.clear()
         self._tip = None
-
-
-def _order_of(entry: _Entry) -> Order:
-    if entry.order is None:
-        raise NodeError("A message was to be signed for that has no draft.")
-    return entry.order
-
-
-def _is_signed(entry: _Entry) -> bool:
-    return entry.order is not None and entry.order.signatures is not None
-
-
-def _finished(notary: Notary, entry: _Entry) -> Message:
-    order = _order_of(entry)
-    if order.signatures is None:
-        raise NodeError("An assignment was to be written before it was signed.")
-    return notary.finish(order.draft, order.signatures)
