@@ -223,6 +223,8 @@ class FsStore(Store):
 
 
 class _UnsyncedDisk(Disk):
+    at_once = 1
+
     def sync(self, handle: int) -> None:
         pass
 

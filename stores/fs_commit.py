@@ -40,22 +40,14 @@ class Commit:
         except OSError:
             self._stage.drop([own[0].source for own in moves if len(own) == 1])
             raise
-        for directory in self._changed:
-            self._disk.sync_directory(directory)
+        self._disk.sync_directories(self._changed)
         self._stage.forget()
 
     def _stage_values(self, writes: Sequence[Write[str]]) -> list[list[Move]]:
-        moves: list[list[Move]] = []
-        try:
-            for write in writes:
-                moves.append([])
-                for key, value in write.pairs if write.kind != "delete" else ():
-                    source = self._stage.add(frame(key.encode(), value))
-                    moves[-1].append(Move(source, self._names.path(key)))
-        except OSError:
-            self._stage.drop([move.source for own in moves for move in own])
-            raise
-        return moves
+        kept = [write.pairs if write.kind != "delete" else () for write in writes]
+        frames = [frame(key.encode(), value) for pairs in kept for key, value in pairs]
+        staged = iter(self._stage.add_all(frames))
+        return [[Move(next(staged), self._names.path(key)) for key, _ in pairs] for pairs in kept]
 
     def _apply(self, write: Write[str], moves: Sequence[Move]) -> None:
         if write.kind == "delete":

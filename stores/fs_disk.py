@@ -9,11 +9,14 @@ import fcntl
 import mmap
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Self
+from typing import Self, TypeVar
 
 from hyperbeam_trio.errors import StoreError
+
+T = TypeVar("T")
 
 _FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None) if sys.platform == "darwin" else None
 
@@ -37,6 +40,26 @@ class MappedFile:
 
 class Disk:
     """A real disk. All methods block; `OSError` passes through."""
+
+    at_once: int = 8
+    """Syncs under way together: a journal commits them as one, which is many times faster."""
+
+    def write_all(self, files: Sequence[tuple[str, Sequence[bytes]]]) -> None:
+        """`write` for each path and its parts; after an error some are there."""
+        self._each(lambda file: self.write(*file), files)
+
+    def sync_directories(self, paths: Iterable[str]) -> None:
+        """`sync_directory` for each of them."""
+        self._each(self.sync_directory, list(paths))
+
+    def _each(self, act: Callable[[T], None], items: Sequence[T]) -> None:
+        if len(items) < 2 or self.at_once < 2:
+            for item in items:
+                act(item)
+            return
+        with ThreadPoolExecutor(min(self.at_once, len(items))) as pool:
+            for _ in pool.map(act, items):
+                continue
 
     def write(self, path: str, parts: Sequence[bytes]) -> None:
         """A new file with `parts` as content; the content is durable, its name is not yet."""

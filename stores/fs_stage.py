@@ -42,12 +42,17 @@ class Stage:
         self._count = 0
         self._unfinished: list[tuple[str, Sequence[Move]]] = []
 
-    def add(self, parts: Sequence[bytes]) -> str:
-        """A new staged file with durable content; its path."""
-        self._count += 1
-        path = os.path.join(self.path, f"{self._count:x}")
-        self._disk.write(path, parts)
-        return path
+    def add_all(self, contents: Sequence[Sequence[bytes]]) -> list[str]:
+        """New staged files with durable contents, each given in parts; their paths."""
+        first = self._count + 1
+        self._count += len(contents)
+        paths = [os.path.join(self.path, f"{n:x}") for n in range(first, self._count + 1)]
+        try:
+            self._disk.write_all(list(zip(paths, contents, strict=True)))
+        except OSError:
+            self.drop(paths)
+            raise
+        return paths
 
     def drop(self, paths: Sequence[str]) -> None:
         """Remove staged files that are not wanted any more."""

@@ -36,6 +36,9 @@ class CutDisk(Disk):
     raises `PowerCut`; `survivors` then writes what the disk holds into another directory.
     """
 
+    at_once = 1
+    # So that its operations have an order.
+
     def __init__(self, root: Path, cut_at: int) -> None:
         self._root = str(root)
         self._cut_at = cut_at
