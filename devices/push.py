@@ -13,8 +13,8 @@ from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE, process_of, read_process
 from hyperbeam_trio.devices.processes.delivery import Delivery, Visit
-from hyperbeam_trio.devices.processes.outbox import resolving
-from hyperbeam_trio.errors import BadRequest, Busy, Forbidden, HyperbeamError, NodeError
+from hyperbeam_trio.devices.processes.resolving import refuse_nested_push
+from hyperbeam_trio.errors import BadRequest, Busy, HyperbeamError, NodeError
 from hyperbeam_trio.identities import Identities
 from hyperbeam_trio.message import Atom, Message, Value
 
@@ -45,8 +45,7 @@ class PushDevice(Device):
         A message that was scheduled first also gives `id`, its own. A definition gives its
         assignment: a spawn pushes nothing. Raises what scheduling and computing raise.
         """
-        if resolving.get():
-            raise Forbidden("What an outbox wants resolved can't push in its turn.")
+        refuse_nested_push()
         if "slot" in request:
             process = await process_of(base, context)
             visit = _first(process.id, request.int("slot"), request, context)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
-
-import trio
 
 from hyperbeam_trio.codec.ids import signed_id, unsigned_id
 from hyperbeam_trio.context import Context
@@ -17,24 +14,16 @@ from hyperbeam_trio.devices.processes.definition import (
     process_of,
     read_process,
 )
+from hyperbeam_trio.devices.processes.resolving import within_push
 from hyperbeam_trio.devices.processes.signing import ANS104, signed_by, trusted_by
 from hyperbeam_trio.devices.scheduling.place import Elsewhere, schedulers_of
 from hyperbeam_trio.devices.scheduling.remote import remote_assign, remote_definition
 from hyperbeam_trio.devices.scheduling.target import split_hint
-from hyperbeam_trio.errors import (
-    BadRequest,
-    DeadlineExceeded,
-    Forbidden,
-    HyperbeamError,
-    NotFound,
-)
+from hyperbeam_trio.errors import BadRequest, Forbidden, HyperbeamError, NotFound
 from hyperbeam_trio.http.outgoing import forced
 from hyperbeam_trio.identities import Identities
 from hyperbeam_trio.message import Message, Value, as_text, enumerated, is_private
 from hyperbeam_trio.path import parse_request
-
-resolving: ContextVar[bool] = ContextVar("hyperbeam_trio_push_resolving", default=False)
-"""Whether this task works for the `resolve` of an outbox: that can't push in its turn."""
 
 _WRONG_CODEC: Final = 422
 _MOVED: Final = (307, 308)
@@ -123,16 +112,9 @@ class Sender:
 
     async def _asked(self, request: Message) -> Value:
         """The answer to a request of nobody in particular, everything in it loaded."""
-        seconds = self._context.config.push_time_limit / 1000
-        token = resolving.set(True)
-        try:
-            with trio.fail_after(seconds):
-                found = await self._context.internal().resolve_many(parse_request(request))
-                return await self._context.load_all(found)
-        except trio.TooSlowError:
-            raise DeadlineExceeded(f"resolve took more than {seconds:g} s.") from None
-        finally:
-            resolving.reset(token)
+        with within_push(self._context.config):
+            found = await self._context.internal().resolve_many(parse_request(request))
+            return await self._context.load_all(found)
 
     async def _schedule(self, message: Message, receiver: Process, hint: str | None) -> Sent:
         stamped = message.set_values({**self._origin(), "target": receiver.id.encode()})

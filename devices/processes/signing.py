@@ -10,6 +10,7 @@ from hyperbeam_trio.codec.commit import commit_signed
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.devices.processes.definition import Process
+from hyperbeam_trio.devices.processes.resolving import within_push
 from hyperbeam_trio.errors import BadRequest, ConfigError, HyperbeamError
 from hyperbeam_trio.message import Atom, Message, Value, as_text, numbered
 from hyperbeam_trio.node import Node
@@ -58,10 +59,11 @@ async def _resolved(receiver: Process, path: str, context: Context) -> Value:
     plain = receiver.definition.uncommitted().without("device")
     inner = context.internal()
     try:
-        if path.startswith("/"):
-            found = await inner.resolve_path(path)
-        else:
-            found = await inner.resolve(plain, path)
+        with within_push(context.config):
+            if path.startswith("/"):
+                found = await inner.resolve_path(path)
+            else:
+                found = await inner.resolve(plain, path)
     except HyperbeamError as error:
         raise BadRequest(f"The policy of {receiver.id} can't be read: {error.text}") from error
     return await context.load_all(found)

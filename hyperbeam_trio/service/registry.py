@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 
 import trio
@@ -48,7 +49,8 @@ class TaskRegistry:
             if len(self._entries) >= self._limit:
                 raise Busy(f"{self._limit} {self._what} tasks are running; no more can start now.")
             entry = self._entries[name] = _Entry()
-            self._nursery.start_soon(self._run, name, service, entry)
+            # The task outlives who starts it, so what is true of that task is not of this one.
+            Context().run(self._nursery.start_soon, self._run, name, service, entry)
         await entry.ready.wait()
         if entry.error is not None:
             raise entry.error

@@ -46,6 +46,10 @@ class OracleDevice(Device):
     async def price(self, base, request, context):
         return Message(answer=f"{request.text('of')} costs 5")
 
+    @key
+    async def ponder(self, base, request, context):
+        await trio.sleep_forever()
+
 
 class FussyDevice(Device):
     """A scheduler that takes ANS-104 items only, and hands them to `scheduler@1.0`."""
@@ -126,6 +130,20 @@ async def test_what_is_resolved_can_not_push_in_its_turn(node):
     entry = {"target": sender.id, "resolve": f"/{sender.id}~process@1.0/push&slot=1"}
     await _push(sender, send=entry)
     assert b"can't push in its turn" in (await _received(sender, 2))["reason"]
+
+
+async def test_a_policy_can_not_push_either(node):
+    sender = await _post(node)
+    loop = await _post(node, policy=f"/{sender.id}~process@1.0/push&slot=1")
+    answer = await _push(sender, **{"send-to": loop.id})
+    assert b"can't push in its turn" in answer["1"]["reason"]
+
+
+async def test_what_takes_too_long_to_resolve_is_told_to_the_sender(node, autojump_clock):
+    node.reconfigure({"push-time-limit": 1000})
+    sender = await _post(node)
+    await _push(sender, send={"target": sender.id, "resolve": "/~oracle@1.0/ponder"})
+    assert b"more than 1 s" in (await _received(sender, 2))["reason"]
 
 
 async def test_what_is_resolved_has_not_the_operator_s_rights(node):
@@ -344,3 +362,14 @@ async def test_the_number_is_how_far_it_goes(node):
     await _idle()
     assert (await receiver.ask("slot"))["current"] == 1
     assert (await third.ask("slot"))["current"] == 0
+
+
+async def test_a_timer_keeps_a_process_going(node, autojump_clock):
+    node.reconfigure({"cron-access": "anyone"})
+    sender, receiver = await _post(node), await _post(node, random_seed="b")
+    timer = {"interval": "5-seconds", "cron-path": f"/{sender.id}/now", "push": "0"}
+    await node.resolve(Message(device="cron@1.0"), Message({"path": "every", **timer}))
+    for slot in (1, 2):
+        await sender.send(**{"send-to": receiver.id})
+        await trio.sleep(6)
+        assert (await receiver.ask("slot"))["current"] == slot
