@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import logging
 import secrets
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import trio
 
 from hyperbeam_trio.errors import HyperbeamError
 from hyperbeam_trio.store import Store
 
+T = TypeVar("T")
+
 log = logging.getLogger("hyperbeam_trio.scheduler")
 
 _TURNS: Final = "turn"
-LOOK_SECONDS: Final = 0.012
+LOOK_SECONDS: Final = 0.02
 """Between two looks of a node that waits."""
-COURTESY_SECONDS: Final = 0.03
+COURTESY_SECONDS: Final = 0.045
 """A node among several lets them look before it takes the next turn."""
 STALE_SECONDS: Final = 3.0
 """A holder that has held its turn longer than this is taken for dead."""
@@ -75,11 +78,15 @@ class Turns:
         """
         self._held = False
         self._left_at = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._try, self._store.put, {self._hint: b"%d" % newest})
+            nursery.start_soon(self._try, self._store.delete, [self._key])
+
+    async def _try(self, change: Callable[[T], Awaitable[None]], argument: T) -> None:
         try:
-            await self._store.put({self._hint: b"%d" % newest})
-            await self._store.delete([self._key])
+            await change(argument)
         except HyperbeamError as error:
-            log.warning("The turn at %s could not be ended: %s", self._key, error.text)
+            log.warning("The turn at %s was not ended as it should be: %s", self._key, error.text)
 
     async def newest(self) -> int:
         """A slot that was written at the end of some turn, -1 if none is told."""

@@ -36,8 +36,8 @@ class CutDisk(Disk):
     raises `PowerCut`; `survivors` then writes what the disk holds into another directory.
     """
 
-    at_once = 1
     # So that its operations have an order.
+    at_once = 1
 
     def __init__(self, root: Path, cut_at: int) -> None:
         self._root = str(root)
