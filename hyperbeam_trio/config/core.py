@@ -49,12 +49,10 @@ class IdentityOptions(Options):
         text, "hyperbeam-key.json", "key file (JWK); made when missing", aliases=("wallet", "key")
     )
     identities = Option(table, {}, "further identities: name to key file, store and other options")
-    commitment_device = Option(text, "httpsig@1.0", "codec that signs what the node says")
     component_order = Option(
         _ORDERS, "sorted", "order of what a signature covers: by name, or as its keys are committed"
     )
     force_signed = Option(boolean, True, "sign answers that nobody signed")
-    force_signed_requests = Option(boolean, False, "refuse requests whose signatures do not hold")
     trusted_nodes = Option(table, {}, "nodes that are taken at their word, by address")
 
 
@@ -83,7 +81,9 @@ class DeviceOptions(Options):
     )
     on = Option(table, {}, "hooks: start, request, step, response to one or several handlers")
     at_start = Option(
-        listing(text), ["/~cron@1.0/resume"], "paths that the node resolves before it serves"
+        listing(text),
+        ["/~cron@1.0/resume", "/~scheduler@1.0/status"],
+        "paths that the node resolves before it serves",
     )
     device_options = Option(table, {}, "options of devices that others wrote, by device name")
     wasm_time_limit = Option(seconds(0.001), 30.0, "seconds that one call into WASM may take")
