@@ -23,6 +23,9 @@ FAILED: Final = "WASM execution error."
 PROCESSES: Final = 64
 """Definitions whose JSON is remembered, which is the same for every slot."""
 
+MESSAGES: Final = 64
+"""Messages to come whose JSON is remembered until it is their turn."""
+
 
 class JsonIfaceDevice(Device):
     """Stands before a VM in a stack of two passes: the first prepares the call of `handle` with
@@ -33,6 +36,7 @@ class JsonIfaceDevice(Device):
 
     def __init__(self) -> None:
         self._processes: Memo[int, tuple[Value, bytes]] = Memo(PROCESSES)
+        self._messages: Memo[int, tuple[Value, Value, Any, bytes]] = Memo(MESSAGES)
 
     @key
     async def init(self, base: Message, request: Message, context: Context) -> Value:
@@ -63,19 +67,35 @@ class JsonIfaceDevice(Device):
 
     async def _prepared(self, base: Message, request: Message, context: Context) -> Message:
         """The base with the parameters of the call; in a guest they are addresses."""
+        access = access_of(base)
+        texts = await self._texts(base, request, context)
+        parameters: list[Value] = [*texts]
+        if access is not None:
+            known = request.private.get("following", ())
+            following = [await self._texts(base, each, context) for each in known]
+            base, addresses = await access.write_texts(base, texts, context, following)
+            parameters = [*addresses]
+        return base.set_values({"function": FUNCTION, "parameters": parameters})
+
+    async def _texts(
+        self, base: Message, request: Message, context: Context
+    ) -> tuple[bytes, bytes]:
+        """Message and process as the guest is given them."""
+        process = await self._process_json(base, context)
+        held = request.get("body")
+        known = self._messages.get(id(held))
+        height = _height(request)
+        if known is not None and known[0] is held and known[1:3] == (base.get("process"), height):
+            return known[3], process
         message = await _loaded(request, "body", context)
         asked = {
             **item_of(message, bundle=True),
             "Module": as_text(await view_path(base, ["process", "image"], context)) or "not_found",
-            "Block-Height": _height(request),
+            "Block-Height": height,
         }
-        texts = [write_json(asked), await self._process_json(base, context)]
-        access = access_of(base)
-        parameters: list[Value] = [*texts]
-        if access is not None:
-            base, addresses = await access.write_texts(base, texts, context)
-            parameters = [*addresses]
-        return base.set_values({"function": FUNCTION, "parameters": parameters})
+        text = write_json(asked)
+        self._messages.set(id(held), (held, base.get("process"), height, text))
+        return text, process
 
     async def _process_json(self, base: Message, context: Context) -> bytes:
         held = base.get("process")

@@ -22,11 +22,14 @@ from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.devices.scheduling.subject import Subject, check, subject_of
 from hyperbeam_trio.devices.scheduling.target import target_of
 from hyperbeam_trio.devices.scheduling.uploads import uploads_of_node
-from hyperbeam_trio.errors import NotFound
+from hyperbeam_trio.errors import HyperbeamError, NotFound
 from hyperbeam_trio.message import Message, Value
 
 _AHEAD: Final = "scheduler@1.0/assignments"
 """The private entry of a state that holds assignments which were read ahead, by slot."""
+
+FEW_AHEAD: Final = 8
+"""So many assignments are read ahead, if they are wanted, before there are none left."""
 
 
 class SchedulerDevice(Device):
@@ -107,18 +110,27 @@ class SchedulerDevice(Device):
         behind it, everything in it loaded, with its commitments; `state` is the base, which may
         hold further assignments privately: go on with it. Raises `NotFound` when that slot is not
         there yet.
+
+        A request with `to` says that all slots up to that one are wanted in turn; `following` of
+        the answer then lists some of the assignments behind `body`.
         """
         wanted = base.int("at-slot", -1) + 1
+        last = request.int("to", wanted)
         held = base.private.get(_AHEAD)
         ahead: dict[int, Message] = dict(held) if isinstance(held, dict) else {}
         if wanted not in ahead:
-            ahead = await self._read_ahead(wanted, base, request, context)
+            ahead = await self._read_ahead(wanted, last, base, context)
+        elif wanted + len(ahead) <= min(last, wanted + FEW_AHEAD):
+            ahead |= await self._read_behind(wanted + len(ahead), last, base, context)
         assignment = ahead.pop(wanted, None)
         if assignment is None:
             reason = "Requested slot not yet available in schedule."
             raise NotFound(reason, details={"reason": reason, "slot": wanted})
         state = base.with_private(**{_AHEAD: ahead or None})
-        return Message.of({"body": assignment, "state": state})
+        answer: dict[str, Value] = {"body": assignment, "state": state}
+        if ahead:
+            answer["following"] = [ahead[slot] for slot in sorted(ahead)]
+        return Message.of(answer)
 
     @key
     async def init(self, base: Message, request: Message, context: Context) -> Value:
@@ -195,11 +207,21 @@ class SchedulerDevice(Device):
         continues = page.get("continues") is True
         return await aos2_answer(found.process, whole, continues, context.node.timestamps.now())
 
+    async def _read_behind(
+        self, first: int, last: int, base: Message, context: Context
+    ) -> dict[int, Message]:
+        """Assignments that are not needed yet; what is wrong with one its own turn will tell."""
+        target = await target_of(base, Message.of({}), None, context)
+        try:
+            return await self._schedules.read_ahead(target.process, first, last, context)
+        except HyperbeamError:
+            return {}
+
     async def _read_ahead(
-        self, wanted: int, base: Message, request: Message, context: Context
+        self, wanted: int, last: int, base: Message, context: Context
     ) -> dict[int, Message]:
         target = await target_of(base, Message.of({}), None, context)
-        ahead = await self._schedules.read_ahead(target.process, wanted, context)
+        ahead = await self._schedules.read_ahead(target.process, wanted, last, context)
         if ahead:
             return ahead
         return await self._schedules.read_remote(target, base, wanted, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +16,8 @@ from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.prefixes import input_path, output_path, view_path
 from hyperbeam_trio.devices.wasm.access import access_key
+from hyperbeam_trio.devices.wasm.ahead import Ahead, made_ahead, made_call, made_text
+from hyperbeam_trio.devices.wasm.calls import call_of, with_results
 from hyperbeam_trio.devices.wasm.engine import Engine
 from hyperbeam_trio.devices.wasm.guest import Limits
 from hyperbeam_trio.devices.wasm.image import Image
@@ -34,8 +37,7 @@ from hyperbeam_trio.errors import (
     NotFound,
     StateLost,
 )
-from hyperbeam_trio.message import Atom, Link, Message, Value, as_text, is_private
-from hyperbeam_trio.setting import set_path
+from hyperbeam_trio.message import Link, Message, Value, as_text, is_private
 
 log = logging.getLogger("hyperbeam_trio.wasm")
 
@@ -79,13 +81,13 @@ class WasmDevice(Device):
         state = await self._normalized(base, context)
         if state.int("pass", 1) != 1:
             return state
-        function, parameters = await _call_of(state, request, context)
+        function, parameters = await call_of(state, request, context)
         if function is None:
             return state
         handle = _handle(state)
         if handle.image.stateless:
             output = await self._call_quickly(handle, function, parameters, context)
-            return await _with_results(state, output, context)
+            return await with_results(state, output, context)
         return await self._call_live(handle, state, function, parameters, context)
 
     @key("import")
@@ -161,6 +163,8 @@ class WasmDevice(Device):
         make = partial(Instance, image, bind, _limits(context))
         instance = await trio.to_thread.run_sync(make)
         live = Live(instance, wasi)
+        live.alone = not libraries
+        live.ahead = Ahead()
         holder.append(live)
         return live
 
@@ -203,6 +207,7 @@ class WasmDevice(Device):
         """A guest of its own in the state of `handle`."""
         memory, calls = handle.steps()
         live = await self._start(handle.image, base, context)
+        live.alone = live.alone and handle.live.alone
         if isinstance(memory, Link):
             await restore_stored(live.instance, memory, context.cache)
         elif memory is not None:
@@ -232,13 +237,24 @@ class WasmDevice(Device):
     # Texts for a device beside this one (`GuestAccess`).
 
     async def write_texts(
-        self, state: Message, texts: Sequence[bytes], context: Context
+        self,
+        state: Message,
+        texts: Sequence[bytes],
+        context: Context,
+        following: Sequence[tuple[bytes, ...]] = (),
     ) -> tuple[Message, list[int]]:
-        """The state after the guest got `texts` by its `malloc`, and their addresses."""
+        """The state after the guest got `texts` by its `malloc`, and their addresses.
+
+        With `following` the guest may make those calls too before they are asked for.
+        """
         handle = _handle(state)
+        call = Call("malloc", (), state, None, tuple(texts))
+        made = await made_ahead(handle, state, call.texts, following, context)
+        if made is not None:
+            after = handle.reached(made.generation + 1, call)
+            return _with_handle(state, after), [*made.outcome.addresses]
         async with handle.live.lock:
             handle = await self._made_current(handle, state, context)
-            call = Call("malloc", (), state, None, tuple(texts))
             addresses = await trio.to_thread.run_sync(call_guest, handle.live, call)
             handle.live.take_state()
             after = handle.after(call)
@@ -247,6 +263,9 @@ class WasmDevice(Device):
     async def read_text(self, state: Message, address: int, context: Context) -> bytes:
         """The bytes from an address of the guest's memory up to NUL."""
         handle = _handle(state)
+        text = made_text(handle, address)
+        if text is not None:
+            return text
         async with handle.live.lock:
             handle = await self._made_current(handle, state, context)
             return handle.live.instance.read_string(address)
@@ -284,6 +303,12 @@ class WasmDevice(Device):
         parameters: list[Argument],
         context: Context,
     ) -> Message:
+        made = await made_call(handle, state, function, parameters, context)
+        if made is not None:
+            call = Call(function, tuple(parameters), state, made.files)
+            after = handle.reached(made.generation + 2, call, made.memory)
+            done = state if made.files is None else handle.live.table.write(state, made.files)
+            return _with_handle(await with_results(done, [made.outcome.result], context), after)
         if handle.live.importing:
             live = await self._rebuilt(handle, state, context)
             handle = Handle(handle.image, live, live.generation, None, handle.parent, handle.call)
@@ -291,39 +316,24 @@ class WasmDevice(Device):
             handle = await self._made_current(handle, state, context)
             files = await handle.live.table.read(state, context)
             call = Call(function, tuple(parameters), state, files)
+            begun = time.perf_counter()
             try:
                 output, memory = await trio.to_thread.run_sync(call_and_copy, handle, call)
             except GuestLimit:
                 raise
             except GuestError as error:
-                return await _with_results(state, error, context)
+                return await with_results(state, error, context)
             finally:
                 done = handle.live.take_state()
+            if handle.live.ahead is not None and memory is None:
+                handle.live.ahead.pace = time.perf_counter() - begun
             after = handle.after(call, memory)
         if files is not None:
             done = handle.live.table.write(done, handle.live.wasi.files)
-        return _with_handle(await _with_results(done, output, context), after)
+        return _with_handle(await with_results(done, output, context), after)
 
 
-# The pieces of a call.
-
-
-async def _call_of(
-    state: Message, request: Message, context: Context
-) -> tuple[str | None, list[Argument]]:
-    body = await context.view(request, "body")
-    inner = body if isinstance(body, Message) else Message()
-    function = inner.get("function") or request.get("function") or state.get("function")
-    for message in (inner, request, state):
-        if "parameters" in message:
-            loaded = await context.load_all(message["parameters"])
-            listed = Message.of({"parameters": loaded}).list("parameters")
-            return as_text(function), [_argument(item) for item in listed]
-    return as_text(function), []
-
-
-def _argument(item: Value) -> Argument:
-    return item if isinstance(item, int | float | bytes) else str(as_text(item))
+# Images and limits.
 
 
 async def _code_of(value: Value, where: str, context: Context) -> bytes:
@@ -373,19 +383,6 @@ async def _answer_import(
     results = await context.load_all(answer.get("results"))
     numbers = Message.of({"results": results}).list("results", [])
     return [item for item in numbers if isinstance(item, int | float)]
-
-
-async def _with_results(
-    state: Message, output: Sequence[Number] | GuestError, context: Context
-) -> Message:
-    if isinstance(output, GuestError):
-        outcome: dict[str, Value] = {"type": Atom("error"), "output": output.text.encode()}
-    else:
-        outcome = {"type": Atom("ok"), "output": list(output)}
-    for name, value in outcome.items():
-        path = ["results", *output_path(state, name)]
-        state = await set_path(state, path, value, context)
-    return state
 
 
 # Handles in states.

@@ -27,6 +27,9 @@ from hyperbeam_trio.message import Atom, Message, Value
 _NOT_STATE: Final = ("snapshot", "status")
 """Keys that are never part of a state (spec/05 §10)."""
 
+FOLLOWING: Final = "following"
+"""The private entry of an assignment that lists those of the next slots, in their order."""
+
 Where: TypeAlias = dict[str, Detail]
 """What an error says about where it happened."""
 
@@ -113,15 +116,19 @@ def _failure(error: HyperbeamError) -> Message:
 
 
 async def next_assignment(
-    process: Process, state: Message, context: Context
+    process: Process, state: Message, last: int, context: Context
 ) -> tuple[Message, Message]:
     """The assignment of the slot behind a state, and the state to go on with (spec/05 §4.8).
+
+    All slots up to `last` are wanted in turn: assignments that are known already lie in the private
+    part of this one, as `FOLLOWING`, for devices that can make use of them.
 
     Raises what the scheduler raises, with `phase: get-schedule` and `attempted-slot`.
     """
     wanted = state.int("at-slot") + 1
     try:
-        answer = await call("scheduler", state, "next", context)
+        request = Message.of({"path": b"next", "to": last})
+        answer = await call("scheduler", state, request, context)
     except HyperbeamError as error:
         raise _failed(error, wanted, "get-schedule", process.id) from error
     body = answer.get("body") if isinstance(answer, Message) else None
@@ -129,6 +136,9 @@ async def next_assignment(
     if not isinstance(body, Message) or not isinstance(going_on, Message):
         raise NodeError(f"The scheduler of {process.id} gave no assignment for slot {wanted}.")
     _check_slot(process, body, wanted)
+    following = answer.get("following") if isinstance(answer, Message) else None
+    if following:
+        body = body.with_private(**{FOLLOWING: following})
     return body, going_on.set_values({"device": PROCESS_DEVICE})
 
 

@@ -186,7 +186,7 @@ class Worker:
             return
         state = await self._starting_at(slot)
         while (at := state.int("at-slot")) < slot:
-            state = await self._step(state)
+            state = await self._step(state, self._run_up_to(at + 1, slot))
             if at + 1 in self._waiting:
                 await self._save()
             elif len(self._unsaved) >= GROUP:
@@ -198,8 +198,13 @@ class Worker:
     def _at(self) -> int:
         return -2 if self._state is None else self._state.int("at-slot")
 
-    async def _step(self, state: Message) -> Message:
-        assignment, state = await next_assignment(self.process, state, self._context)
+    def _run_up_to(self, slot: int, last: int) -> int:
+        """The last slot of those that can be computed in one go: a snapshot ends them."""
+        every = self._node.config.process_snapshot_slots
+        return last if not every else min(last, -(-slot // every) * every)
+
+    async def _step(self, state: Message, last: int) -> Message:
+        assignment, state = await next_assignment(self.process, state, last, self._context)
         state = await execute(state, assignment, self._context)
         self._unsaved[assignment.int("slot")] = state
         self._state = state

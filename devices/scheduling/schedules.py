@@ -33,6 +33,10 @@ KNOWN: Final = 4096
 """Processes whose newest slot is remembered, as the place where to look for a newer one."""
 AHEAD: Final = 16
 """Slots read at once where the store has to wait for each."""
+AHEAD_HERE: Final = 8
+"""Slots read at once where it has not."""
+LIGHT_BYTES: Final = 64 * 1024
+"""Behind a message that is larger nothing is read ahead, so that little is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,18 @@ class Schedules:
             self._known.set(process, found)
         return found
 
-    async def read_ahead(self, process: str, first: int, context: Context) -> dict[int, Message]:
-        """Assignments of the store from slot `first` on, whole: one, or some from a far store."""
+    async def read_ahead(
+        self, process: str, first: int, last: int, context: Context
+    ) -> dict[int, Message]:
+        """Assignments of the store from slot `first` on, whole: some up to `last`.
+
+        From a far store some in any case; without `scheduler-lookahead` only the first.
+        """
         slots = Slots(context.cache, process)
-        if context.cache.store.scope == "local" or not context.config.scheduler_lookahead:
-            found = await slots.read_whole(first)
-            return {} if found is None else {first: found}
+        looking = context.config.scheduler_lookahead
+        if context.cache.store.scope == "local" or not looking:
+            end = max(first, min(last, first + AHEAD_HERE - 1)) if looking else first
+            return await _read_in_turn(slots, first, end)
         numbers = range(first, first + AHEAD)
         read = await fetch_each(slots.read_whole, numbers, AHEAD)
         return {n: one for n, one in zip(numbers, read, strict=True) if one is not None}
@@ -188,6 +198,35 @@ class Schedules:
 
 def _nothing() -> None:
     """Nobody wants to hear of new slots."""
+
+
+async def _read_in_turn(slots: Slots, first: int, last: int) -> dict[int, Message]:
+    """Assignments from slot `first` on, whole, up to the first that can't be had or is large.
+
+    Raises what is wrong with the first.
+    """
+    found: dict[int, Message] = {}
+    for slot in range(first, last + 1):
+        if slot > first and _weight(found[slot - 1]) > LIGHT_BYTES:
+            break
+        try:
+            assignment = await slots.read_whole(slot)
+        except HyperbeamError:
+            if slot == first:
+                raise
+            # Its own turn will tell.
+            break
+        if assignment is None:
+            break
+        found[slot] = assignment
+    return found
+
+
+def _weight(assignment: Message) -> int:
+    """About how many bytes the message of an assignment takes."""
+    body = assignment.get("body")
+    values = body.values() if isinstance(body, Message) else ()
+    return sum(len(v) if isinstance(v, bytes) else LIGHT_BYTES // 64 for v in values)
 
 
 async def _keep(slots: Slots, assignments: Message) -> None:

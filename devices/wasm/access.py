@@ -17,9 +17,16 @@ class GuestAccess(Protocol):
     """Texts in and out of the guest behind a state."""
 
     async def write_texts(
-        self, state: Message, texts: Sequence[bytes], context: Context
+        self,
+        state: Message,
+        texts: Sequence[bytes],
+        context: Context,
+        following: Sequence[tuple[bytes, ...]] = (),
     ) -> tuple[Message, list[int]]:
-        """The state after the guest got `texts`, in this order, and their addresses."""
+        """The state after the guest got `texts`, in this order, and their addresses.
+
+        `following` are the texts of the calls that are known to come next, each for `handle`.
+        """
 
     async def read_text(self, state: Message, address: int, context: Context) -> bytes:
         """The bytes from an address up to NUL."""

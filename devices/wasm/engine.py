@@ -25,7 +25,7 @@ from hyperbeam_trio.devices.wasm.legacy import rewrite_legacy_exceptions
 from hyperbeam_trio.devices.wasm.traps import describe
 from hyperbeam_trio.errors import TooLarge
 
-REWRITING = 1
+REWRITING = 2
 """Raised with every change to what is done to a module before it is compiled."""
 
 MAX_IMAGE_BYTES = 64 << 20
@@ -38,9 +38,9 @@ Key = tuple[bytes, bool]
 def configuration(*, metered: bool) -> wasmtime.Config:
     """What guests may use: as much as stays deterministic and fits into a snapshot.
 
-    GC types, function references and a second memory are off beyond the list of spec/06 §7.1:
-    no snapshot holds them. `gc_support` itself must stay on, or compiling a `try_table` aborts
-    the process.
+    GC types and function references are off beyond the list of spec/06 §7.1: no snapshot holds
+    them. A guest's second memory is refused too; the engine has to allow it for helpers of ours.
+    `gc_support` itself must stay on, or compiling a `try_table` aborts the process.
     """
     config = wasmtime.Config()
     config.wasm_memory64 = True
@@ -57,7 +57,7 @@ def configuration(*, metered: bool) -> wasmtime.Config:
     config.wasm_wide_arithmetic = False
     config.wasm_gc = False
     config.wasm_function_references = False
-    config.wasm_multi_memory = False
+    config.wasm_multi_memory = True
     return config
 
 
@@ -133,6 +133,8 @@ class Engine:
         except MalformedImage as error:
             raise invalid(engine_refusal(engine, image) or error.text) from error
         require_functions(layout.imports)
+        if len(layout.memories) > 1:
+            raise invalid(engine_refusal(engine, image) or "multiple memories are not supported")
         exposed, exposure = expose(sections, layout)
         name = artefact_name(key)
         module = self._artefacts.load(engine, name) if self._artefacts else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import wasmtime
@@ -51,7 +51,15 @@ class Image:
         self.epochs = epochs
         self.metered = metered
         self.functions: Mapping[str, Signature] = layout.exported_functions()
+        self._kept: dict[str, wasmtime.Module] = {}
         self._code = next((data for section, data in sections if section == binary.CODE), b"\x00")
+
+    def kept(self, name: str, make: Callable[[], wasmtime.Module]) -> wasmtime.Module:
+        """A module for the guests of this image, made when it is first asked for."""
+        found = self._kept.get(name)
+        if found is None:
+            found = self._kept[name] = make()
+        return found
 
     @cached_property
     def longjmp(self) -> LongJump | None:

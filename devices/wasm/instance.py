@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import wasmtime
+
 from hyperbeam_trio.devices.wasm.function import Call, Function, prepare
 from hyperbeam_trio.devices.wasm.guest import Guest, Limits
 from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.imports import Binder
-from hyperbeam_trio.devices.wasm.linking import Linked, link
+from hyperbeam_trio.devices.wasm.linking import Linked, link, link_helper
 from hyperbeam_trio.devices.wasm.memory import Memory
 from hyperbeam_trio.devices.wasm.outside import OutsideState
 from hyperbeam_trio.devices.wasm.signature import Argument, Number, Signature
@@ -90,6 +92,10 @@ class Instance:
     def read_string(self, address: int) -> bytes:
         """The bytes from `address` up to NUL."""
         return self.require_memory().read_string(address)
+
+    def beside(self, module: wasmtime.Module, names: Sequence[str]) -> Linked:
+        """A helper module in the same store, which imports these exports in this order."""
+        return link_helper(self.guest, module, [self._linked.export(name) for name in names])
 
     def require_memory(self) -> Memory:
         """The memory; raises `GuestError` if the module has none."""

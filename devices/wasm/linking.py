@@ -47,7 +47,7 @@ class Linked:
 def link(image: Image, guest: Guest, instance: Instance, bind: Binder | None) -> Linked:
     """Instantiate `image` in the store of `guest`; no guest code runs."""
     longjmp, modules = image.longjmp, image.helper_modules
-    outer = _instantiate(guest, modules[0], []) if modules else None
+    outer = link_helper(guest, modules[0], []) if modules else None
     given = {helper.index: helper.export for helper in longjmp.helpers} if longjmp else {}
     externs = []
     for index, item in enumerate(image.layout.imports):
@@ -56,11 +56,11 @@ def link(image: Image, guest: Guest, instance: Instance, bind: Binder | None) ->
             continue
         host = HostImport(guest, item, image.import_types[index], _host(item, bind), instance)
         externs.append(host.extern())
-    linked = _instantiate(guest, image.module, externs)
+    linked = link_helper(guest, image.module, externs)
     if longjmp and modules and outer is not None:
         sources = {"outer": outer, "guest": linked}
         parts = [sources[source].export(name) for source, name in longjmp.inner_imports]
-        _instantiate(guest, modules[1], parts)
+        link_helper(guest, modules[1], parts)
     return linked
 
 
@@ -81,7 +81,8 @@ def _stub(name: str, signature: Signature) -> HostFunction:
     return stub
 
 
-def _instantiate(guest: Guest, module: wasmtime.Module, externs: Sequence[Any]) -> Linked:
+def link_helper(guest: Guest, module: wasmtime.Module, externs: Sequence[Any]) -> Linked:
+    """Instantiate a module in the store of `guest`; `externs` are its imports, in their order."""
     handle = ffi.wasmtime_instance_t()
     imports = (ffi.wasmtime_extern_t * len(externs))(*externs)
     trap = ctypes.POINTER(ffi.wasm_trap_t)()

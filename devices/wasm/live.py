@@ -9,6 +9,7 @@ calls since then.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -22,6 +23,9 @@ from hyperbeam_trio.devices.wasm.tables import KnownTable
 from hyperbeam_trio.devices.wasm.wasi import Wasi
 from hyperbeam_trio.message import Link, Message
 
+if TYPE_CHECKING:
+    from hyperbeam_trio.devices.wasm.ahead import Ahead
+
 CALLS_BETWEEN_COPIES = 64
 """After so many calls the memory is copied, so that rebuilding never replays more."""
 
@@ -29,15 +33,22 @@ CALLS_BETWEEN_COPIES = 64
 class Live:
     """One guest: its instance, its files, and the state that an import sees while it runs.
 
-    `kept` is the newest snapshot of its memory that is stored.
+    `kept` is the newest snapshot of its memory that is stored. `alone` says that nobody but the
+    guest answers for what it does, so that it may be called before it is asked; then `ahead` holds
+    what it did.
     """
 
-    __slots__ = ("generation", "importing", "instance", "kept", "lock", "state", "table", "wasi")
+    __slots__ = (
+        *("ahead", "alone", "generation", "importing", "instance"),
+        *("kept", "lock", "state", "table", "wasi"),
+    )
 
     def __init__(self, instance: Instance, wasi: Wasi) -> None:
         self.instance = instance
         self.wasi = wasi
         self.generation = 0
+        self.alone = False
+        self.ahead: Ahead | None = None
         self.lock = trio.Lock()
         self.table = KnownTable()
         self.state = Message()
@@ -97,12 +108,15 @@ class Handle:
         `memory` is a copy of the guest's whole memory, which ends what would have to be repeated.
         """
         self.live.generation += 1
-        if call.texts:
-            # Cheap to repeat, so they don't bring the next copy nearer.
-            return Handle(self.image, self.live, self.live.generation, None, self, call, self.depth)
+        return self.reached(self.live.generation, call, memory)
+
+    def reached(self, generation: int, call: Call, memory: MemoryCopy | None = None) -> Handle:
+        """The handle of the state after a call that made a generation of the guest."""
         if memory is not None:
-            return Handle(self.image, self.live, self.live.generation, memory)
-        return Handle(self.image, self.live, self.live.generation, None, self, call, self.depth + 1)
+            return Handle(self.image, self.live, generation, memory)
+        # Texts are cheap to repeat, so they don't bring the next copy nearer.
+        depth = self.depth if call.texts else self.depth + 1
+        return Handle(self.image, self.live, generation, None, self, call, depth)
 
     def steps(self) -> tuple[MemoryCopy | Link | None, list[Call]]:
         """What to rebuild from: a copy of the memory or `None`, and the calls after it."""

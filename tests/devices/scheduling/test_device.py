@@ -371,3 +371,32 @@ async def test_answers_about_the_newest_slot_are_never_kept(node, process):
         await post(node, await ping(process))
         _, _, response = await ask(client, "GET", target)
         assert response.body == str(slot).encode()
+
+
+async def test_next_reads_ahead_what_is_wanted_in_turn(node, process):
+    for number in range(20):
+        await post(node, await ping(process, number=number))
+    state = SCHEDULER.set({"process": process, "at-slot": -1})
+    seen = []
+    for slot in range(21):
+        answer = await node.resolve(state, Message({"path": "next", "to": 12}))
+        assert answer["body"]["slot"] == slot
+        seen.append([each["slot"] for each in answer.get("following", [])])
+        state = answer["state"].set_values({"at-slot": slot})
+    assert all(slots == list(range(n + 1, n + 1 + len(slots))) for n, slots in enumerate(seen))
+    assert max(map(max, filter(None, seen))) == 12
+    assert min(len(slots) for slots in seen[1:4]) >= 8
+
+
+async def test_next_alone_reads_one(node, process):
+    await post(node, await ping(process))
+    state = SCHEDULER.set({"process": process, "at-slot": -1})
+    assert "following" not in await node.resolve(state, "next")
+
+
+async def test_behind_a_large_message_nothing_is_read_ahead(node, process):
+    for size in (1, 1_000_000, 1):
+        await post(node, await ping(process, data="x" * size))
+    state = SCHEDULER.set({"process": process, "at-slot": -1})
+    answer = await node.resolve(state, Message({"path": "next", "to": 3}))
+    assert [each["slot"] for each in answer["following"]] == [1, 2]

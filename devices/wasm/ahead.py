@@ -1,0 +1,204 @@
+"""Calls that a guest makes before they are asked for, while what they gave is worked off.
+
+Who replays a schedule knows the texts of the calls to come. So the guest runs some calls ahead of
+the states, in a thread and without Python in between; a call that is then asked for with just these
+texts, files and state of the guest has its outcome already. Any other question finds a guest that
+has gone on, and takes one of its own (`Handle.current`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from hyperbeam_trio.context import Context
+from hyperbeam_trio.devices.wasm.files import FileTable
+from hyperbeam_trio.devices.wasm.live import CALLS_BETWEEN_COPIES, Handle, copy_of
+from hyperbeam_trio.devices.wasm.series import FUNCTION, Outcome, Runner, can_run
+from hyperbeam_trio.devices.wasm.signature import Argument
+from hyperbeam_trio.devices.wasm.snapshot import MemoryCopy
+from hyperbeam_trio.errors import HyperbeamError
+from hyperbeam_trio.message import Message
+
+if TYPE_CHECKING:
+    from hyperbeam_trio.devices.wasm.live import Live
+
+log = logging.getLogger("hyperbeam_trio.wasm")
+
+Texts = tuple[bytes, ...]
+
+LONGEST: Final = 8
+"""Calls of one series."""
+SERIES_SECONDS: Final = 0.02
+"""About how long a series takes; the first of its calls is answered when all are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call that was made: the guest's generation before it, what went in, what came out.
+
+    `memory` is a copy of the guest's memory after it, where one was due.
+    """
+
+    generation: int
+    texts: Texts
+    files: FileTable | None
+    outcome: Outcome
+    memory: MemoryCopy | None = None
+
+
+class Ahead:
+    """The calls of one guest that are made ahead. `pace` is how long one took, 0 while unknown."""
+
+    __slots__ = ("_depth", "_made", "_runner", "_running", "pace", "taken")
+
+    def __init__(self) -> None:
+        self.pace = 0.0
+        self.taken: Made | None = None
+        self._made: deque[Made] = deque()
+        self._runner: Runner | None = None
+        self._running: trio.Event | None = None
+        self._depth = 0
+
+    def length(self, live: Live) -> int:
+        """How many calls make a series; 0 for a guest that is called one by one."""
+        if not self.pace or not live.alone or not can_run(live.instance.image):
+            return 0
+        length = min(LONGEST, int(SERIES_SECONDS / self.pace))
+        return length if length > 1 else 0
+
+    async def take(self, handle: Handle, texts: Texts) -> Made | None:
+        """The call of these texts on the state of a handle, if it was made ahead."""
+        if self._running is not None and not self._made:
+            await self._running.wait()
+        first = self._made[0] if self._made else None
+        if first is None or first.generation != handle.generation or first.texts != texts:
+            return None
+        self.taken = self._made.popleft()
+        return self.taken
+
+    def due(self, live: Live, following: Sequence[Texts]) -> Sequence[Texts]:
+        """Of the calls to come those that the next series should make now."""
+        known = len(self._made)
+        if self._running is not None or known > LONGEST // 2:
+            return ()
+        if any(made.texts != texts for made, texts in zip(self._made, following, strict=False)):
+            return ()
+        return following[known : known + self.length(live)]
+
+    async def run(self, handle: Handle, calls: Sequence[Texts], files: FileTable | None) -> None:
+        """Make calls in series, beginning in the state of `handle`, which the guest is in."""
+        if self._running is None:
+            self._depth = handle.depth
+            self._made.clear()
+            await self._run(handle.live, calls, files)
+
+    async def go_on(self, live: Live, calls: Sequence[Texts]) -> None:
+        """Make further calls in series behind those that are made."""
+        last = self._made[-1] if self._made else self.taken
+        if last is None or self._running is not None or live.instance.damaged:
+            return
+        if live.generation == last.generation + 2:
+            await self._run(live, calls, last.files)
+
+    async def _run(self, live: Live, calls: Sequence[Texts], files: FileTable | None) -> None:
+        self._running = trio.Event()
+        try:
+            async with live.lock:
+                start = live.generation
+                work = partial(self._work, live, calls, files)
+                try:
+                    outcomes, memory = await trio.to_thread.run_sync(work)
+                except BaseException:
+                    # How far the guest has gone is not known.
+                    live.instance.guest.damaged = True
+                    raise
+                live.generation += 2 * len(outcomes)
+        finally:
+            self._running.set()
+            self._running = None
+        for place, outcome in enumerate(outcomes):
+            copy = memory if place == len(calls) - 1 else None
+            made = Made(start + 2 * place, calls[place], files, outcome, copy)
+            self._made.append(made)
+
+    def _work(
+        self, live: Live, calls: Sequence[Texts], files: FileTable | None
+    ) -> tuple[list[Outcome], MemoryCopy | None]:
+        """In a thread: make the calls, and copy the memory if it is time."""
+        if self._runner is None:
+            self._runner = Runner(live.instance)
+        if files is not None:
+            live.wasi.lend(files)
+        begun = time.perf_counter()
+        try:
+            outcomes = self._runner.run(calls)
+        except HyperbeamError as error:
+            log.debug("A guest can't be called in series: %s", error.text)
+            outcomes = _give_up(live)
+        if files is not None and live.wasi.files is not files:
+            # Which of the calls changed them is not known.
+            outcomes = _give_up(live)
+        self.pace = (time.perf_counter() - begun) / (len(outcomes) or 1)
+        self._depth += len(outcomes)
+        if len(outcomes) < len(calls) or self._depth < CALLS_BETWEEN_COPIES:
+            return outcomes, None
+        memory = copy_of(live)
+        if memory is not None:
+            self._depth = 0
+        return outcomes, memory
+
+
+def _give_up(live: Live) -> list[Outcome]:
+    """Call the guest one by one from now on, and begin with one that has not gone on."""
+    live.alone, live.instance.guest.damaged = False, True
+    return []
+
+
+async def made_ahead(
+    handle: Handle,
+    state: Message,
+    texts: Texts,
+    following: Sequence[Texts],
+    context: Context,
+) -> Made | None:
+    """The call of these texts, made ahead or now with some that follow; None: make it alone."""
+    ahead = handle.live.ahead
+    if ahead is None:
+        return None
+    made = await ahead.take(handle, texts)
+    if made is None and following and handle.current and ahead.length(handle.live):
+        files = await handle.live.table.read(state, context)
+        await ahead.run(handle, [texts, *following][: ahead.length(handle.live)], files)
+        made = await ahead.take(handle, texts)
+    if made is not None and (calls := ahead.due(handle.live, following)):
+        context.node.workers.start_soon(ahead.go_on, handle.live, calls)
+    return made
+
+
+async def made_call(
+    handle: Handle, state: Message, function: str, parameters: Sequence[Argument], context: Context
+) -> Made | None:
+    """The call, if it is the one whose texts were asked for last, and was made ahead."""
+    made = handle.live.ahead.taken if handle.live.ahead else None
+    if made is None or made.generation + 1 != handle.generation or function != FUNCTION:
+        return None
+    if tuple(parameters) != made.outcome.addresses:
+        return None
+    files = await handle.live.table.read(state, context)
+    return made if files is made.files or files == made.files else None
+
+
+def made_text(handle: Handle, address: int) -> bytes | None:
+    """The text that the call made ahead last gave, if it lies at this address."""
+    made = handle.live.ahead.taken if handle.live.ahead else None
+    if made is None or (made.generation + 2, made.outcome.result) != (handle.generation, address):
+        return None
+    return made.outcome.text
