@@ -81,9 +81,7 @@ class DeviceOptions(Options):
     )
     on = Option(table, {}, "hooks: start, request, step, response to one or several handlers")
     at_start = Option(
-        listing(text),
-        ["/~cron@1.0/resume", "/~scheduler@1.0/status"],
-        "paths that the node resolves before it serves",
+        listing(text), ["/~cron@1.0/resume"], "paths that the node resolves before it serves"
     )
     device_options = Option(table, {}, "options of devices that others wrote, by device name")
     wasm_time_limit = Option(seconds(0.001), 30.0, "seconds that one call into WASM may take")
