@@ -50,8 +50,9 @@ def command(
     """Replay PROCESS from its schedule and compare every state with the one that is stored.
 
     Only the schedule and what it refers to is read, in a node that knows no results; nothing is
-    written. Ends with status 1 if a state differs, 2 if a state can't be computed. A node may be
-    using the store meanwhile. Limits and devices should be configured as in that node.
+    written. The signatures and the chain of the schedule are checked too. Ends with status 1 if a
+    state differs or an assignment is flawed, 2 if a state can't be computed. A node may be using
+    the store meanwhile. Limits and devices should be configured as in that node.
     """
     flags: dict[str, Any] = dict(_name_and_value(option) for option in options)
     if store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cli.other_node import OtherNode
 from hyperbeam_trio.cli.parting import Load, partings
 from hyperbeam_trio.cli.replay import replayed, states_name
+from hyperbeam_trio.cli.schedule_check import ScheduleCheck, schedulers_of
 from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.errors import CorruptData, HyperbeamError, NotFound
 from hyperbeam_trio.message import Message, Value
@@ -62,8 +64,10 @@ class Audit:
 
     async def run(self, slots: range) -> AsyncGenerator[int, None]:
         """Compare slot by slot, printing what differs; gives each slot that is done."""
+        check = ScheduleCheck(self.node, self.process, await schedulers_of(self.node, self.process))
         for begin in range(0, slots.stop, AT_ONCE):
             group = range(begin, min(begin + AT_ONCE, slots.stop))
+            await self._check_schedule(check, group, slots)
             states = await replayed(self.node, self.process, group)
             wanted = [slot for slot in group if slot in slots]
             theirs = await self.other.state_ids(wanted) if self.other is not None else {}
@@ -73,6 +77,12 @@ class Audit:
                 if slot in slots:
                     await self._compare(slot, state, theirs.get(slot))
                 yield slot
+
+    async def _check_schedule(self, check: ScheduleCheck, group: range, slots: range) -> None:
+        async with aclosing(check.flaws(group)) as flaws:
+            async for slot, flaw in flaws:
+                if slot in slots:
+                    self._differs(slot, flaw)
 
     async def _compare(self, slot: int, state: Message, theirs: str | None) -> None:
         ours = unsigned_id(state)
@@ -145,7 +155,7 @@ class Audit:
         if not self.differing:
             return f"{compared}: equal."
         first = f", the first at slot {self.first_differing}"
-        return f"{compared}: {self.differing} differ{first}."
+        return f"{compared}: {self.differing} differ or are flawed{first}."
 
 
 async def _as_it_is(value: Value) -> Value:

@@ -9,10 +9,12 @@ import trio
 
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cli import main
+from hyperbeam_trio.codec.commit import commit_signed
+from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.store import open_store
-from hyperbeam_trio.testing.node import running_node, served
-from tests.devices.processes.conftest import Running, spawn
+from hyperbeam_trio.testing.node import fixed_wallet, running_node, served
+from tests.devices.processes.conftest import Running, signed, spawn
 
 PROGRAM = """
 total = 0
@@ -109,7 +111,8 @@ def test_a_tampered_state_is_found_with_the_keys_that_differ(audit, store, proce
         "    results/deep/text: stored absent, replayed slot 33",
         "    results/more: stored x, replayed absent",
         "    results/total: stored 7, replayed 561",
-        f"Replayed slots 0 to 39, compared {SLOTS} stored states: 1 differ, the first at slot 33.",
+        f"Replayed slots 0 to 39, compared {SLOTS} stored states: "
+        "1 differ or are flawed, the first at slot 33.",
     ]
 
 
@@ -139,7 +142,7 @@ def test_states_that_are_not_stored_are_not_compared(audit, store, process):
         (["nonsense"], "no id of a process"),
         (["A" * 43], "No state of AAAA"),
         (["A" * 43, "--from", "5", "--to", "4"], "--to 4 comes before --from 5"),
-        (["A" * 43, "--to", "4"], "Slot 0 can't be replayed"),
+        (["A" * 43, "--to", "4"], "is not stored here"),
         (["A" * 43, "--against", "http://127.0.0.1:1"], "did not answer"),
         (["A" * 43, "--from", "x"], "not a valid integer"),
         (["A" * 43, "--option", "port"], "write NAME=VALUE"),
@@ -150,6 +153,45 @@ def test_what_can_not_be_told_ends_with_status_2(audit, store, process, argument
     assert code == 2
     assert complaint in err
     assert "Traceback" not in err
+
+
+async def _forge(uri: str, process: str, slot: int, change) -> None:
+    """Replace an assignment by what `change` makes of it."""
+    store = await open_store(uri)
+    cache = Cache(store)
+    name = f"~scheduler@1.0/assignments/{process}/{slot}"
+    found = await cache.load_all(await cache.read(await cache.lookup(name)))
+    forged = await change(found)
+    await cache.write(forged)
+    await cache.link(name, signed_id(forged))
+    await store.close()
+
+
+async def _signed_by_a_stranger(assignment: Message) -> Message:
+    return await signed(assignment.uncommitted())
+
+
+async def _with_another_message(assignment: Message) -> Message:
+    other = await signed(Message(type="Message", number=1_000))
+    limiter = trio.CapacityLimiter(1)
+    changed = assignment.uncommitted().set(body=other)
+    return await commit_signed(changed, fixed_wallet(), limiter=limiter)
+
+
+@pytest.mark.parametrize(
+    ("change", "flaws"),
+    [
+        (_signed_by_a_stranger, ["no scheduler of the process has signed the assignment"]),
+        (_with_another_message, ["the hash chain does not go on from the slot before"]),
+    ],
+)
+def test_a_forged_assignment_is_found(audit, store, process, change, flaws):
+    trio.run(_forge, store, process, 17, change)
+    code, out, _ = audit(process, "--store", store, "--to", "17")
+    assert code == 1
+    assert [line for line in out if line.startswith("slot 17: ")][: len(flaws)] == [
+        f"slot 17: {flaw}" for flaw in flaws
+    ]
 
 
 # Against another node.
@@ -204,7 +246,7 @@ async def test_where_two_nodes_part_and_in_what(audit, store):
     assert out[0].startswith("slot 21: http://127.0.0.1:")
     assert out[0].endswith("has another state; the nodes part here")
     assert "    results/total: there 7, replayed 231" in out
-    assert out[-1].endswith("1 differ, the first at slot 21.")
+    assert out[-1].endswith("1 differ or are flawed, the first at slot 21.")
 
 
 async def test_two_schedules_part_in_an_assignment(audit, store):
@@ -219,4 +261,4 @@ async def test_two_schedules_part_in_an_assignment(audit, store):
     assert code == 1
     assert out[0].startswith("slot 31: ")
     assert out[1] == "    the slot's assignments differ: these are two schedules"
-    assert out[-1].endswith(f"{SLOTS - 31} differ, the first at slot 31.")
+    assert out[-1].endswith(f"{SLOTS - 31} differ or are flawed, the first at slot 31.")
