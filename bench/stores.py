@@ -1,4 +1,8 @@
-"""The same workload over all backends, S3 against its bare client, and what tiers cost."""
+"""The same workload over all backends, S3 against its bare client, and what tiers cost.
+
+`python -m bench.stores [--quick]` prints a table and draws `stores.svg`; with `--readme` it also
+puts the figures into the README's table.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,16 @@ from tests.interop.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed, find_weed, ru
 
 TASKS = 32
 FIGURES = ("write", "read", "read_key", "list", "slots")
+README_ROWS = {
+    "`lmdb:`": "lmdb",
+    "`lmdb:…?sync=no`": "lmdb, no sync",
+    "`fs:`": "fs",
+    "`memory:`": "memory",
+    "`s3:`": "s3",
+    "`lmdb:` over `s3:`": "lmdb over s3",
+    "`lmdb:` over `s3:…&write=back`": "lmdb, s3 written back",
+}
+"""The stores of the README's table, and what they are called here."""
 Rates = list[float]
 Figures = Mapping[str, Mapping[str, float]]
 
@@ -200,6 +214,23 @@ def markdown_table(figures: Figures) -> str:
     return "\n".join(lines)
 
 
+def updated(text: str, figures: Figures) -> str:
+    """The README with the figures of its rows replaced by those that were measured."""
+    lines = text.split("\n")
+    for place, line in enumerate(lines):
+        cells = line.split(" | ")
+        measured = figures.get(README_ROWS.get(cells[0].removeprefix("| "), ""))
+        if measured is not None and len(cells) == 2 + len(FIGURES):
+            rates = [_rounded(measured[figure]) for figure in FIGURES]
+            lines[place] = " | ".join([*cells[:2], *rates]) + " |"
+    return "\n".join(lines)
+
+
+def _rounded(rate: float) -> str:
+    """Two digits are all that such a figure tells."""
+    return f"{float(f'{rate:.2g}'):,.0f}"
+
+
 def _slug(name: str) -> str:
     return name.replace(",", "").replace(" ", "_")
 
@@ -208,3 +239,6 @@ if __name__ == "__main__":
     compared = trio.run(compare, "--quick" in sys.argv)
     print(markdown_table(compared))
     Path("stores.svg").write_text(bar_chart("Operations a second, 32 tasks", compared))
+    if "--readme" in sys.argv:
+        readme = Path(__file__).parents[1] / "README.md"
+        readme.write_text(updated(readme.read_text(), compared))
