@@ -15,7 +15,7 @@ from hyperbeam_trio.message import Link, Value
 
 PART_BYTES: Final = 1024 * 1024
 """A binary written in pieces is cut into parts of this size; the last may be smaller."""
-BATCH_BYTES: Final = 4 * PART_BYTES
+BATCH_BYTES: Final = 2 * PART_BYTES
 """Parts that are hashed and made durable together."""
 JOIN_BYTES: Final = 256 * 1024 * 1024
 """The largest binary that is put together in memory, unless a cache is told otherwise."""
