@@ -37,7 +37,6 @@ class ProcessOptions(Options):
     await_inprogress = Option(
         _AWAITING, "named", "share executions in flight: true always, named where devices group"
     )
-    worker_timeout = Option(integer(1), 10_000, "ms that a worker without requests lives on")
     process_workers = Option(boolean, True, "keep a process's guest warm between slots")
     process_workers_max = Option(integer(1), 64, "warm processes at once")
     process_worker_max_idle = Option(integer(1), 300_000, "ms that an idle one stays warm")
