@@ -66,9 +66,8 @@ class ServerOptions(Options):
     http_inbound_filter_keys = Option(
         listing(text), ["content-length"], "headers that are dropped unless they are signed"
     )
-    error_details_max_size = Option(size, 32768, "bytes of details in an error's answer")
+    error_details_max_size = Option(size, 32768, "characters of details in an error's answer")
     answer_cache_bytes = Option(size, "64MiB", "bytes of encoded, signed answers that are kept")
-    http_monitor = Option(optional(table), None, "message that gets a record of every request")
 
 
 class LimitOptions(Options):

@@ -121,6 +121,9 @@ def _key(request: HttpRequest) -> Key | None:
         name = header[0]
         if name in _NEVER or (name == b"content-length" and header[1] != b"0"):
             return None
+        if name == b"ao-peer-port" and request.peer is not None:
+            # With it the address of whoever asks is a key of the message.
+            headers.append((b"ao-peer", request.peer[0].encode()))
         if name not in _VARY_NOT and not name.startswith(b"sec-"):
             headers.append(header)
     headers.sort()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +15,7 @@ from hyperbeam_trio.commitments import (
 from hyperbeam_trio.errors import BadRequest, InvalidCommitment
 from hyperbeam_trio.http.exchange import Header, HttpRequest
 from hyperbeam_trio.http.negotiation import Negotiator
+from hyperbeam_trio.http.peer import client_address, with_peer
 from hyperbeam_trio.http.upload import is_long, read_upload
 from hyperbeam_trio.message import Message, Value, is_private
 
@@ -57,7 +58,8 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     """
     headers = request.headers
     signed = any(name == b"signature-input" for name, _ in headers)
-    kept = headers if signed else public_headers(headers)
+    dropped = {name.lower().encode() for name in node.config.http_inbound_filter_keys}
+    kept = headers if signed else public_headers(headers, dropped)
     name = _codec_name(headers, request.target, negotiator)
     if name == ANS104.name and is_long(request):
         body = await read_upload(request, node)
@@ -71,24 +73,29 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
             verify_request(message)
             message = only_committed(message)
     if signed and not message.commitments:
-        message = message.without(*(n.decode("latin-1") for n in NEVER_KEYS))
+        message = message.without(*(n.decode("latin-1") for n in NEVER_KEYS | dropped))
     signed_part = without_false_inside(message)
     private = {n.decode(): v for n, v in headers if n in _PRIVATE}
-    if request.peer is not None:
-        private["ip"] = request.peer[0].encode()
-    return with_metadata(signed_part, request).with_private(
+    address = client_address(request, node.config.trusted_proxies)
+    if address is not None:
+        private["ip"] = address.encode()
+    return with_peer(with_metadata(signed_part, request), request, address).with_private(
         transport=private,
         signed=signed_part if signed_part.signers else None,
         forged=True if signed_part is not message else None,
     )
 
 
-def public_headers(headers: Iterable[Header]) -> list[Header]:
-    """The headers that are keys of an unsigned request."""
+def public_headers(
+    headers: Iterable[Header], dropped: Collection[bytes] = frozenset()
+) -> list[Header]:
+    """The headers that are keys of an unsigned request; `dropped` are names that are not."""
     return [
         header
         for header in headers
-        if header[0] not in NEVER_KEYS and not header[0].startswith(b"sec-")
+        if header[0] not in NEVER_KEYS
+        and not header[0].startswith(b"sec-")
+        and header[0] not in dropped
     ]
 
 

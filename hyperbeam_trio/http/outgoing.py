@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hyperbeam_trio.cache.streaming import streamed
 from hyperbeam_trio.codec.ids import link_id
@@ -50,11 +50,22 @@ def forced(result: Value) -> Message:
     return Message.of({_RESULT: b"body", "body": result})
 
 
-def error_message(error: HyperbeamError) -> Message:
-    """An error as a message: `status`, `body` with its text, and its details."""
+def error_message(error: HyperbeamError, limit: int) -> Message:
+    """An error as a message: `status`, `body` with its text, and `limit` bytes of its details."""
     if isinstance(error, KeyNotFound) and error.text == "not_found":
         return Message.of({_RESULT: b"body", "body": Atom("not_found"), "status": error.status})
-    return Message({**error.details, "status": error.status, "body": error.text})
+    details = _cut(error.details, limit)
+    return Message({**details, "status": error.status, "body": error.text})
+
+
+def _cut(details: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """Details of which the texts have at most `limit` characters together, the first ones."""
+    left, kept = limit, dict(details)
+    for name, value in details.items():
+        if isinstance(value, str | bytes):
+            kept[name] = value[:left]
+            left -= len(value[:left])
+    return kept
 
 
 def with_status(answer: Message, default: int) -> tuple[Message, int]:

@@ -9,7 +9,7 @@ What a reply's signers committed is checked before anybody sees it (spec/07 §6)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hyperbeam_trio.codec.base import Codec
@@ -128,7 +128,8 @@ async def send(
         deadline=deadline,
         allow_private=allow_private,
     )
-    return decode_reply(response, codecs_of(node))
+    reply = decode_reply(response, codecs_of(node))
+    return reply if node.config.http_only_result else replace(reply, named=None)
 
 
 def codecs_of(node: Node) -> CodecOf:

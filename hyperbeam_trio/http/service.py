@@ -176,12 +176,12 @@ class NodeHandler:
             self._answers.keep(request, response)
 
     async def _refuse(self, asked: Message, error: HyperbeamError) -> HttpResponse:
-        answer = error_message(error)
+        limit = self._node.config.error_details_max_size
         try:
-            return await self._renderer.render(asked, answer, error.status)
+            return await self._renderer.render(asked, error_message(error, limit), error.status)
         except HyperbeamError as unrendered:
-            plain = Message.of({"accept": b"*/*"})
-            return await self._renderer.render(plain, error_message(unrendered), unrendered.status)
+            plain, told = Message.of({"accept": b"*/*"}), error_message(unrendered, limit)
+            return await self._renderer.render(plain, told, unrendered.status)
 
 
 def _redirect(location: str) -> HttpResponse:

@@ -354,3 +354,19 @@ async def test_variant_c_holds_wherever_it_goes(message, bundle, remembered, ed2
     received = decode(encoded.headers, encoded.body)
     assert received.signers == [ed25519.address]
     assert failing_commitments(received) == []
+
+
+# More than 32 members: the peer's own order, which is not sorted (spec/02 §9.4).
+
+
+@vectors.each(SIGNED, lambda case: case["name"] in ("many-keys", "many-typed-keys"))
+def test_many_keys_hold_in_the_order_of_the_peer_and_go_on_in_it(case):
+    message = vectors.message(case["message"])
+    for id, entry in case["commitments"].items():
+        commitment = Commitment.from_message(id, vectors.message(entry["commitment"]))
+        assert vectors.tabm(entry["signature_base"]) in bases(message, commitment)
+        assert verify(message, commitment)
+        sent = encode(message.with_commitments([commitment]), bundle=False)
+        received = decode(sent.headers, sent.body)
+        assert set(received.commitments) == {id}
+        assert failing_commitments(received) == []

@@ -288,3 +288,14 @@ async def test_peers_are_told_the_port_that_the_node_is_served_at():
             assert url == f"http://127.0.0.1:{own_port(node)}/"
         node.reconfigure({"port-external": 443})
         assert own_port(node) == 443
+
+
+async def test_a_single_value_may_be_wanted_with_all_that_came_with_it():
+    wish = Message(path="/~message@1.0&a=1/a")
+    async with running_node() as other, served(other) as url, running_node() as node:
+        plain = await ask(node, url, wish, allow_private=True)
+        node.reconfigure({"http-only-result": False})
+        whole = await ask(node, url, wish, allow_private=True)
+    assert plain.result == b"1"
+    assert isinstance(whole.result, Message)
+    assert whole.result["body"] == b"1"
