@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.processes.definition import Process, process_of, with_process
 from hyperbeam_trio.devices.processes.execution import take_snapshot
+from hyperbeam_trio.devices.processes.newest import Newest, Patience
 from hyperbeam_trio.devices.processes.pinning import Pins, PushWish
 from hyperbeam_trio.devices.processes.roles import call, seen_as
 from hyperbeam_trio.devices.processes.slots import asked_slot, current_slot, names_a_number
 from hyperbeam_trio.devices.processes.states import States
 from hyperbeam_trio.devices.processes.workers import Workers
-from hyperbeam_trio.errors import NodeError, NotFound
+from hyperbeam_trio.errors import NotFound
 from hyperbeam_trio.message import Message, Value
-
-KNOWN: Final = 4096
-"""Processes whose newest computed slot is remembered, as the place where to look on."""
 
 
 class ProcessDevice(Device):
@@ -33,7 +28,7 @@ class ProcessDevice(Device):
 
     def __init__(self) -> None:
         self._workers: Workers | None = None
-        self._newest: Memo[str, int] = Memo(KNOWN)
+        self._newest = Newest()
         self._pins = Pins()
 
     @key
@@ -70,29 +65,31 @@ class ProcessDevice(Device):
             return state
         if request.text("init", "now") != "now":
             raise NotFound("The request names no slot; give 'slot'.")
-        newest = await self._latest(process, context)
-        return await self._now(process, request, context) if newest is None else newest
+        if await self._newest.slot(process, context) is None:
+            return await self._now(process, request, context)
+        return await self._newest.state(process, context)
 
     @key
     async def now(self, base: Message, request: Message, context: Context) -> Value:
-        """The state after the newest slot; with `process-now-from-cache` the newest one kept.
+        """The state after the newest slot.
 
-        `push` as for `compute`.
+        With `process-now-from-cache`, or `max-age` (seconds), the newest one that is kept if that
+        is young enough; with `cache-control: only-if-cached` that one or none. `push` as for
+        `compute`.
         """
         process = await process_of(base, context)
-        if context.config.process_now_from_cache:
-            newest = await self._latest(process, context)
-            if newest is not None:
-                return newest
+        patience = Patience.of(request, context)
+        if patience.kept_only:
+            return await self._newest.state(process, context)
+        kept = self._newest.satisfies(patience, process)
+        if kept and await self._newest.slot(process, context) is not None:
+            return await self._newest.state(process, context)
         return await self._now(process, request, context)
 
     @key
     async def latest(self, base: Message, request: Message, context: Context) -> Value:
         """The newest state that is kept; nothing is computed."""
-        newest = await self._latest(await process_of(base, context), context)
-        if newest is None:
-            raise NodeError("No cached state available.", status=404)
-        return newest
+        return await self._newest.state(await process_of(base, context), context)
 
     @key
     async def snapshot(self, base: Message, request: Message, context: Context) -> Value:
@@ -120,7 +117,10 @@ class ProcessDevice(Device):
         return kept or await self._running(context).compute(process, slot)
 
     async def _now(self, process: Process, request: Message, context: Context) -> Message:
-        return await self._asked(process, await current_slot(process, context), request, context)
+        slot = await current_slot(process, context)
+        state = await self._asked(process, slot, request, context)
+        self._newest.note_present(process)
+        return state
 
     async def _asked(
         self, process: Process, slot: int, request: Message, context: Context
@@ -130,15 +130,7 @@ class ProcessDevice(Device):
         if wish is None:
             return await self._state(process, slot, context)
         self._pins.check()
-        newest = await States(context.cache, process.id).newest(self._newest.get(process.id))
+        newest = await self._newest.slot(process, context)
         state = await self._state(process, slot, context)
         self._pins.follow(process, -1 if newest is None else newest, slot, wish, context.node)
         return state
-
-    async def _latest(self, process: Process, context: Context) -> Message | None:
-        states = States(context.cache, process.id)
-        newest = await states.newest(self._newest.get(process.id))
-        if newest is None:
-            return None
-        self._newest.set(process.id, newest)
-        return await states.read(newest)

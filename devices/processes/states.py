@@ -7,11 +7,15 @@ the same message, with the same id, whether there is a snapshot or not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from typing import Final
 
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.errors import CorruptData
 from hyperbeam_trio.message import Message
+
+NEAR: Final = 64
+"""Slots before the one that is wanted whose snapshots are looked for by name, one by one."""
 
 
 class States:
@@ -49,16 +53,35 @@ class States:
         await self._cache.write(snapshot, names=[f"{self._prefix}snapshot/{slot}"])
 
     async def newest(self, known: int | None = None) -> int | None:
-        """The highest slot whose state is kept; `known` is one that is kept for sure."""
-        if known is None:
-            return max(await self._slots("slot"), default=None)
-        while await self._cache.lookup(f"{self._prefix}slot/{known + 1}") is not None:
-            known += 1
-        return known
+        """The highest slot whose state is kept; `known` is one that is kept for sure.
 
-    async def snapshots(self, limit: int) -> list[int]:
-        """Slots up to `limit` that have a snapshot, the highest first."""
-        return sorted((s for s in await self._slots("snapshot") if s <= limit), reverse=True)
+        States are kept from slot 0 on without gaps, or else all of them are looked at.
+        """
+        if known is None and not await self._has(0):
+            return max(await self._slots("slot"), default=None)
+        low, step = known or 0, 1
+        while await self._has(low + step):
+            low, step = low + step, step * 2
+        while step > 1:
+            step //= 2
+            low += step if await self._has(low + step) else 0
+        return low
+
+    async def _has(self, slot: int) -> bool:
+        return await self._cache.lookup(f"{self._prefix}slot/{slot}") is not None
+
+    async def snapshots(self, limit: int) -> AsyncGenerator[int, None]:
+        """Slots up to `limit` that have a snapshot, the highest first.
+
+        Where there is one not far from the limit, those before it need not be looked for.
+        """
+        far = max(limit - NEAR, -1)
+        for slot in range(limit, far, -1):
+            if await self._cache.lookup(f"{self._prefix}snapshot/{slot}") is not None:
+                yield slot
+        for slot in sorted(await self._slots("snapshot"), reverse=True):
+            if slot <= far:
+                yield slot
 
     async def read_snapshot(self, slot: int) -> tuple[Message, Message] | None:
         """A state and its snapshot; `None` if one of them is gone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,13 @@ from hyperbeam_trio.devices.processes.execution import (
     take_snapshot,
 )
 from hyperbeam_trio.devices.processes.states import States
-from hyperbeam_trio.errors import HyperbeamError, InfiniteRecursion, NodeError, StateLost
+from hyperbeam_trio.errors import (
+    CorruptData,
+    HyperbeamError,
+    InfiniteRecursion,
+    NodeError,
+    StateLost,
+)
 from hyperbeam_trio.message import Message
 
 if TYPE_CHECKING:
@@ -269,28 +276,33 @@ class Worker:
         return self._state
 
     async def _restored(self, limit: int) -> Message:
-        for slot in await self._states.snapshots(limit):
-            found = await self._states.read_snapshot(slot)
-            if found is None:
-                continue
-            try:
-                state = await resume(self.process, *found, self._context)
-            except StateLost:
-                log.warning("The snapshot of %s at slot %d does not do.", self.process.id, slot)
-                continue
-            self._snapshot_slot = slot
-            return state
+        async with aclosing(self._states.snapshots(limit)) as slots:
+            async for slot in slots:
+                state = await self._resumed(slot)
+                if state is not None:
+                    self._snapshot_slot = slot
+                    return state
         return await begin(self.process, self._context)
+
+    async def _resumed(self, slot: int) -> Message | None:
+        """The state after a slot with its guest, from its snapshot; `None` if that is spoilt."""
+        try:
+            found = await self._states.read_snapshot(slot)
+            return found and await resume(self.process, *found, self._context)
+        except (StateLost, CorruptData) as error:
+            known = self.process.id, slot, error.text
+            log.warning("The snapshot of %s at slot %d does not do: %s", *known)
+            return None
 
     async def _snapshot_if_due(self, *, at_target: bool) -> None:
         state = self._state
         if state is None or (slot := self._at) < 0 or slot == self._snapshot_slot:
             return
         config = self._node.config
-        every = config.process_snapshot_slots
-        elapsed = trio.current_time() - self._snapshot_time
-        late = elapsed > config.process_snapshot_time
-        if not (at_target or late or (every is not None and slot % every == 0)):
+        every, seconds = config.process_snapshot_slots, config.process_snapshot_time
+        late = seconds is not None and trio.current_time() - self._snapshot_time > seconds
+        forced = at_target and not (every is seconds is None)
+        if not (forced or late or (every is not None and slot % every == 0)):
             return
         await self._save()
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import TracebackType
@@ -25,10 +26,11 @@ from hyperbeam_trio.cache.layout import (
 from hyperbeam_trio.cache.packing import PAGE_BYTES
 from hyperbeam_trio.cache.results import Cache
 from hyperbeam_trio.cache.staging import Staging
-from hyperbeam_trio.cache.verify import links
+from hyperbeam_trio.cache.verify import Content, links
 from hyperbeam_trio.cache.walk import WINDOW, Progress, Walk, read_window, windows
 from hyperbeam_trio.errors import BadRequest, CorruptData
 
+_ID: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 STEP: Final = 1000
 """Messages that are marked between two reports."""
 
@@ -52,6 +54,8 @@ class Swept:
 
 class Collector:
     """Finds what neither a name, nor a result, nor one of `roots` (ids) leads to, and deletes it.
+
+    A message leads to what it links to, and to what a text in it is the id of.
 
     With `results` false no result is kept, nor what only results lead to. Use it in a `with`
     block: exhaust `mark`, then `sweep`. What is written or named through `cache` meanwhile is kept,
@@ -157,7 +161,10 @@ class Collector:
 
     def _follow(self, key: str, data: bytes) -> None:
         """Keep what a record leads to, or let it wait for that."""
-        for link in links(record.decode(key, data)):
+        content = record.decode(key, data)
+        if key.startswith(MESSAGE):
+            self._waiting += _named_ids(content)
+        for link in links(content):
             if link.kind != "binary":
                 self._waiting.append(link.id)
             elif key.startswith(_LISTING):
@@ -212,6 +219,13 @@ class Collector:
         if self._store.scope != "local":
             return 0
         return sum([await self._store.view(key, len) or 0 for key in keys])
+
+
+def _named_ids(content: Content) -> Iterator[str]:
+    """Texts in a message that may be ids, such as that of a process's image."""
+    for value in content.values() if isinstance(content, dict) else content:
+        if isinstance(value, bytes) and _ID.fullmatch(value) is not None:
+            yield value.decode()
 
 
 def _holder(key: str) -> str:

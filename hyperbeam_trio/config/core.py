@@ -63,7 +63,6 @@ class StoreOptions(Options):
 
     store = Option(stores, ["lmdb:./data"], "stores, nearest first")
     priv_store = Option(stores, [], "stores for secrets")
-    process_store = Option(stores, [], "stores for process states, if not the main ones")
     store_defaults = Option(table, {}, "options for every store of a scheme: scheme to options")
     cache_control = Option(listing(text), [], "directives that win over those of messages")
     cache_writers = Option(listing(text), [], "addresses that may write by cache@1.0 (own)")

@@ -145,8 +145,7 @@ class NodeConfig(
 
         public = (name for name in OPTIONS if not name.startswith("priv"))
         shown = {name: _public(self.get(name)) for name in public}
-        for name in ("store", "process-store"):
-            shown[name] = [_without_options(store) for store in self.get(name)]
+        shown["store"] = [_without_options(store) for store in self.store]
         return Message({name: value for name, value in shown.items() if value is not None})
 
     def __eq__(self, other: object) -> bool:

@@ -23,8 +23,7 @@ _VERIFYING: Kind[Literal["true", "accept_unsigned", "false"]] = choice(
     "true", "accept_unsigned", "false"
 )
 _RECORDS: Kind[Literal["httpsig@1.0", "ans104@1.0"]] = choice("httpsig@1.0", "ans104@1.0")
-_COMPUTING: Kind[Literal["lazy", "aggressive"]] = choice("lazy", "aggressive")
-_SCOPES: Kind[Literal["local", "remote"]] = choice("local", "remote")
+_NOW: Kind[Literal["false", "true", "always"]] = choice("false", "true", "always")
 _AWAITING: Kind[Literal["false", "named", "true"]] = choice("false", "named", "true")
 _ACCESS: Kind[Literal["operator", "anyone"]] = choice("operator", "anyone")
 
@@ -40,14 +39,14 @@ class ProcessOptions(Options):
     process_workers = Option(boolean, True, "keep a process's guest warm between slots")
     process_workers_max = Option(integer(1), 64, "warm processes at once")
     process_worker_max_idle = Option(integer(1), 300_000, "ms that an idle one stays warm")
-    process_now_from_cache = Option(boolean, False, "now answers with the latest state kept")
+    process_now_from_cache = Option(
+        _NOW, "false", "now answers with the newest state kept: if there is one (true), always"
+    )
     process_now_max_age = Option(optional(integer(0)), None, "seconds for which it may do so")
     process_snapshot_slots = Option(optional(integer(1)), None, "a snapshot every so many slots")
-    process_snapshot_time = Option(integer(1), 60, "seconds after which there is a new snapshot")
-    process_cache_frequency = Option(integer(1), 1, "a state is kept every so many slots")
-    process_async_cache = Option(boolean, True, "answer before the state is kept")
-    process_cache_scope = Option(_SCOPES, "local", "which stores are searched for states")
-    compute_mode = Option(_COMPUTING, "lazy", "compute when asked, or as soon as scheduled")
+    process_snapshot_time = Option(
+        optional(integer(1)), 60, "seconds after which there is a new snapshot"
+    )
 
 
 class SchedulerOptions(Options):

@@ -67,6 +67,15 @@ async def test_roots_stay_with_all_that_is_below_them(cache: Cache, store: DictS
     assert await report(store) == []
 
 
+async def test_what_a_text_is_the_id_of_stays(cache: Cache) -> None:
+    image = await cache.write(Message(body=LARGE))
+    other = await cache.write(Message(body=LARGE + LARGE))
+    await cache.write(Message(inner=Message(image=image)), names=["process"])
+    await collect(Collector(cache))
+    assert await cache.load_all(await cache.read(image)) == Message(body=LARGE)
+    assert await cache.read(other) is None
+
+
 async def test_evidence_of_what_stays_stays(cache: Cache, store: DictStore) -> None:
     message = Message(data=LARGE)
     item = b"head" * 2000 + LARGE

@@ -9,7 +9,13 @@ import trio.testing
 from hyperbeam_trio.codec.ids import signed_id, unsigned_id
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.process import ProcessDevice
-from hyperbeam_trio.errors import BadRequest, InfiniteRecursion, NotFound, RemoteError
+from hyperbeam_trio.errors import (
+    BadRequest,
+    InfiniteRecursion,
+    NodeError,
+    NotFound,
+    RemoteError,
+)
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.testing.device import DeviceContract
 from hyperbeam_trio.testing.node import running_node
@@ -140,6 +146,44 @@ async def test_now_from_cache():
         assert (await process.ask("now"))["at-slot"] == 0
 
 
+async def test_now_always_from_cache():
+    async with running_node(process_now_from_cache="always") as node:
+        process = await spawn(node)
+        with pytest.raises(NodeError, match="No cached state available"):
+            await process.ask("now")
+        await process.state(0)
+        await process.send()
+        assert (await process.ask("now"))["at-slot"] == 0
+
+
+async def test_now_from_cache_only_while_it_is_young(autojump_clock):
+    async with running_node(process_now_from_cache=True, process_now_max_age=60) as node:
+        process = await spawn(node)
+        await process.state(0)
+        await process.send()
+        # Nobody knows whether the state of slot 0 was the present one.
+        assert (await process.ask("now"))["at-slot"] == 1
+        await process.send()
+        await trio.sleep(59)
+        assert (await process.ask("now"))["at-slot"] == 1
+        await trio.sleep(2)
+        assert (await process.ask("now"))["at-slot"] == 2
+
+
+async def test_a_request_says_how_old_now_may_be(node, autojump_clock):
+    process = await spawn(node)
+    with pytest.raises(NodeError, match="No cached state available"):
+        await process.ask("now", **{"cache-control": "only-if-cached"})
+    assert (await process.ask("now", **{"max-age": 5}))["at-slot"] == 0
+    await process.send()
+    await trio.sleep(4)
+    assert (await process.ask("now", **{"max-age": "5"}))["at-slot"] == 0
+    assert (await process.ask("now", **{"cache-control": "only-if-cached"}))["at-slot"] == 0
+    assert (await process.ask("now", **{"max-age": 3}))["at-slot"] == 1
+    await process.send()
+    assert (await process.ask("now"))["at-slot"] == 2
+
+
 async def test_a_slot_that_is_not_scheduled(node):
     process = await spawn(node)
     with pytest.raises(NotFound, match="not yet available") as caught:
@@ -254,6 +298,7 @@ async def test_only_so_many_workers_stay_warm(gated):
 async def test_as_execution_answers_and_leaves_no_trace(node):
     process = await spawn(node)
     await process.state(0)
+    await trio.testing.wait_all_tasks_blocked()
     before = await node.store.list("")
     path = f"/{process.id}~process@1.0/as=execution/compute&slot=41&Action=Info"
     dry = await node.resolve(path)

@@ -1,0 +1,187 @@
+"""Snapshots of processes: the same states from them, little room, and nothing believed unproven."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from hyperbeam_trio.cache.collect import Collector
+from hyperbeam_trio.cache.verify import Damage, Reference, verify
+from hyperbeam_trio.codec.ids import unsigned_id
+from hyperbeam_trio.crypto.encoding import hash_id
+from hyperbeam_trio.message import Link, Message
+from hyperbeam_trio.node import Node
+from hyperbeam_trio.testing.node import running_node
+from tests.cache.test_collect import collect
+from tests.devices.processes.conftest import USER, Running, spawn
+from tests.devices.test_json_iface import PROGRAM, STACK
+
+SHARED = Path(__file__).parents[4] / "shared" / "wasm"
+AOS = Path(os.environ.get("HYPERBEAM_TRIO_WASM", SHARED)) / "aos-2-pure-xs.wasm"
+
+CODES = [
+    "return 1+1",
+    "Count = (Count or 0) + 1; return Count",
+    'Send({Target="Foo", Data="Bar", Action="Hi"}); return #ao.outbox.Messages',
+    'error("boom")',
+    "Big = {}; for i = 1, 3000 do Big[i] = tostring(i) end; return #Big",
+    "Count = (Count or 0) + 1; return Count",
+]
+"""What the messages of slots 1 and up say; a program that is not aos takes anything."""
+
+
+@pytest.fixture(params=["wat", "aos"])
+def program(request) -> bytes:
+    if request.param == "wat":
+        return bytes(wasmtime.wat2wasm(PROGRAM))
+    if not AOS.is_file():
+        pytest.skip(f"The aos module is not at {AOS}.")
+    return AOS.read_bytes()
+
+
+async def begun(node: Node, program: bytes) -> Running:
+    """A process of a program with the legacy convention, its messages scheduled."""
+    process = await spawn(
+        node,
+        execution_device="stack@1.0",
+        device_stack=STACK,
+        stack_keys=["init", "compute", "snapshot", "normalize"],
+        output_prefix="wasm",
+        passes=2,
+        authority=USER.address,
+        image=await node.cache.write(Message(body=program)),
+    )
+    for code in CODES:
+        await process.send(action="Eval", data=code)
+    return process
+
+
+async def ids(process: Running) -> list[str]:
+    return [unsigned_id(await process.state(slot)) for slot in range(len(CODES) + 1)]
+
+
+async def slots_with_snapshots(process: Running) -> list[int]:
+    prefix = f"computed/{process.id}/snapshot/"
+    names = await process.node.cache.names(prefix)
+    return sorted(int(name.removeprefix(prefix)) for name in names)
+
+
+async def kept(process: Running) -> None:
+    """Wait until the worker has kept the snapshot of what it computed last."""
+    await process.ask("snapshot")
+
+
+async def forget_states(process: Running, *slots: int) -> None:
+    """As if these slots had never been computed here."""
+    keys = [f"name/computed/{process.id}/{kind}/{s}" for s in slots for kind in NAMED]
+    await process.node.store.delete(keys)
+
+
+NAMED = ("slot", "snapshot")
+
+
+async def test_state_ids_are_equal_fresh_kept_and_from_any_snapshot(program, tmp_path):
+    store = [f"lmdb://{tmp_path}/data"]
+    last = len(CODES)
+    async with running_node(store=store, process_snapshot_slots=1) as node:
+        process = await begun(node, program)
+        fresh = await ids(process)
+        assert await ids(process) == fresh
+        await kept(process)
+        assert await slots_with_snapshots(process) == list(range(last + 1))
+    for first in range(last, 0, -1):
+        async with running_node(store=store, process_snapshot_slots=None) as node:
+            process = Running(node, process.id)
+            await forget_states(process, *range(first, last + 1))
+            assert unsigned_id(await process.state(last)) == fresh[last]
+            await kept(process)
+    async with running_node() as node:
+        # In one go, without a snapshot on the way, and in another node.
+        process = await begun(node, program)
+        await process.state(last)
+        assert await ids(process) == fresh
+
+
+async def test_without_either_option_nothing_is_snapped(program):
+    none = {"process_snapshot_slots": None, "process_snapshot_time": None}
+    async with running_node(**none) as node:
+        process = await begun(node, program)
+        await ids(process)
+        await kept(process)
+        assert await slots_with_snapshots(process) == []
+
+
+async def test_a_snapshot_every_so_many_slots():
+    async with running_node(process_snapshot_slots=3) as node:
+        process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
+        await process.state(5)
+        await kept(process)
+        assert await slots_with_snapshots(process) == [0, 3, 5]
+
+
+async def test_what_a_client_gets_is_the_memory_itself(program):
+    async with running_node() as node:
+        process = await begun(node, program)
+        await process.state(1)
+        snapshot = await process.ask("snapshot")
+        assert list(snapshot) == ["3"]
+        whole = await node.cache.load_all(snapshot)
+        body = whole["3"]["body"]
+        assert len(body) % 65536 == 0
+        assert b"ok" in body
+        link = (await node.cache.load(snapshot["3"]))["body"]
+        assert link == Link(hash_id(body), "binary", len(body))
+
+
+async def test_a_damaged_snapshot_is_passed_over(program, tmp_path):
+    store = [f"lmdb://{tmp_path}/data"]
+    last = len(CODES)
+    async with running_node(store=store, process_snapshot_slots=1) as node:
+        process = await begun(node, program)
+        fresh = await ids(process)
+        await kept(process)
+        await forget_states(process, last)
+        newest = await node.cache.lookup(f"computed/{process.id}/snapshot/{last - 1}")
+        body = (await node.cache.load(Link(newest)))["3"]
+        link = (await node.cache.load(body))["body"]
+        page = (await node.store.get(f"parts/{link.id}")) or b""
+        assert page
+        await node.store.put({f"parts/{link.id}": page[:-1] + b"!"})
+    async with running_node(store=store) as node:
+        assert unsigned_id(await Running(node, process.id).state(last)) == fresh[last]
+
+
+async def test_pages_that_did_not_change_are_stored_once(program):
+    async with running_node(process_snapshot_slots=1) as node:
+        process = await begun(node, program)
+        await process.state(1)
+        await kept(process)
+        before = await bytes_in(node)
+        await process.state(2)
+        await kept(process)
+        assert await bytes_in(node) - before < 200_000
+
+
+async def bytes_in(node: Node) -> int:
+    total = 0
+    for key in await node.store.list(""):
+        total += await node.store.view(key, len) or 0
+    return total
+
+
+async def test_snapshots_live_through_the_collection_of_garbage(program, tmp_path):
+    store = [f"lmdb://{tmp_path}/data"]
+    last = len(CODES)
+    async with running_node(store=store, process_snapshot_slots=1) as node:
+        process = await begun(node, program)
+        fresh = await ids(process)
+        await kept(process)
+        await forget_states(process, last)
+        await collect(Collector(node.cache))
+        findings = [f async for f in verify(node.store) if isinstance(f, Damage | Reference)]
+        assert findings == []
+    async with running_node(store=store) as node:
+        assert unsigned_id(await Running(node, process.id).state(last)) == fresh[last]
