@@ -64,9 +64,9 @@ class GenesisWasmDevice(Device):
 
         `process-id` names the process, else it is the base. `import` is the id of the checkpoint,
         else the newest one is looked for. One of option `genesis-wasm-import-authorities` has to
-        have signed it. What is computed of the process from then on goes on from there. Raises
-        `NotFound` without one, `Forbidden` for other signers, `BadRequest` for one that does not
-        fit the process.
+        have signed it. What is computed of the process from then on goes on from there, unless a
+        worker of it runs just now, which goes on from where it is. Raises `NotFound` without one,
+        `Forbidden` for other signers, `BadRequest` for one that does not fit the process.
         """
         named = request.text("process-id", None)
         process = await (read_process(named, context) if named else process_of(base, context))
@@ -77,8 +77,8 @@ class GenesisWasmDevice(Device):
         if kept is not None:
             return kept
         begun = process.begun().set_values({"initialized": b"true", "at-slot": checkpoint.slot})
-        await states.keep({checkpoint.slot: begun})
         await states.keep_snapshot(checkpoint.slot, checkpoint.message)
+        await states.keep({checkpoint.slot: begun})
         return begun
 
 

@@ -52,7 +52,8 @@ class Node:
     `schedulers`, one task a process; `services`, what devices keep running; `workers`, the nursery
     of shared computations; `http_client`, which asks other servers; `crypto_limiter`, for what
     holds a core in a thread; `history`, requests that changed the configuration; `urls`, where it
-    is served; `metrics`, what it counts.
+    is served; `metrics`, what it counts; `leads`, whether this process does what only one of the
+    node's processes may do.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -17,8 +18,15 @@ from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.devices.delegated_compute import DelegatedComputeDevice
 from hyperbeam_trio.devices.genesis_wasm import GenesisWasmDevice
-from hyperbeam_trio.errors import BadRequest, Forbidden, NotFound, RemoteError
+from hyperbeam_trio.errors import (
+    BadRequest,
+    DeadlineExceeded,
+    Forbidden,
+    NotFound,
+    RemoteError,
+)
 from hyperbeam_trio.http.exchange import HttpRequest, HttpResponse
+from hyperbeam_trio.http.limits import Limits
 from hyperbeam_trio.http.server import serve
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.testing.device import DeviceContract
@@ -78,7 +86,9 @@ def answer(**results) -> HttpResponse:
 @asynccontextmanager
 async def serving(handler: Callable) -> AsyncIterator[int]:
     async with trio.open_nursery() as nursery:
-        addresses = await nursery.start(serve, handler, "127.0.0.1", 0)
+        limits = Limits(grace_seconds=0)
+        start = partial(serve, handler, "127.0.0.1", 0, limits=limits)
+        addresses = await nursery.start(start)
         yield addresses[0][1]
         nursery.cancel_scope.cancel()
 
@@ -229,6 +239,20 @@ async def test_a_unit_that_fails_fails_the_request_and_not_the_slot(node, unit, 
     assert raised.value.details["attempted-slot"] == 1
     unit.answers.clear()
     assert (await process.result(1, "data")).startswith(b"counted")
+
+
+async def test_a_unit_that_does_not_answer_is_waited_for_only_so_long():
+    async def silent(request: HttpRequest) -> HttpResponse:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with serving(silent) as port:
+        options = {"genesis_wasm_port": port, "http_client_send_timeout": 50}
+        async with running_node(**options) as node:
+            process = await _legacy(node)
+            with pytest.raises(DeadlineExceeded, match="/result/0"):
+                await process.state(0)
+            assert await node.cache.names(f"computed/{process.id}/") == []
 
 
 async def test_without_a_unit_it_is_said_that_there_is_none():
