@@ -78,6 +78,8 @@ class Notary:
     before it, which has to be signed first.
     """
 
+    wallets: Sequence[Wallet]
+
     def __init__(
         self,
         process: str,
@@ -91,7 +93,7 @@ class Notary:
         self.process = process
         self.with_base = with_base
         self._algorithm = algorithm
-        self._wallets = tuple(wallets)
+        self.wallets = tuple(wallets)
         names = _NAMES_WITH_BASE if with_base else _NAMES
         self._committed = tuple(name.removesuffix("+link") for name in names)
         self._starts = [
@@ -103,12 +105,12 @@ class Notary:
     @property
     def addresses(self) -> list[str]:
         """Who signs."""
-        return [wallet.address for wallet in self._wallets]
+        return [wallet.address for wallet in self.wallets]
 
     @property
     def slow(self) -> bool:
         """Whether a signature belongs in a thread."""
-        return any(wallet.slow for wallet in self._wallets)
+        return any(wallet.slow for wallet in self.wallets)
 
     def draft(
         self, message: Message, path: bytes, tip: Tip, block: BlockTime, milliseconds: int
@@ -162,7 +164,7 @@ class Notary:
         """A signature of each wallet; milliseconds for RSA, so call it where waiting is fine."""
         return [
             wallet.sign(form.base(draft.lines))
-            for wallet, form in zip(self._wallets, self._forms, strict=True)
+            for wallet, form in zip(self.wallets, self._forms, strict=True)
         ]
 
     def finish(self, draft: Draft, signatures: Sequence[bytes]) -> Message:

@@ -13,8 +13,8 @@ import trio
 from hyperbeam_trio.cache.flights import fetch_each
 from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.context import Context
-from hyperbeam_trio.devices.scheduling.assignment import Notary
 from hyperbeam_trio.devices.scheduling.bundlers import confirm as confirm_remotely
+from hyperbeam_trio.devices.scheduling.item_notary import notary_of
 from hyperbeam_trio.devices.scheduling.place import Elsewhere, Here, place_of, schedulers_of
 from hyperbeam_trio.devices.scheduling.remote import remote_definition, remote_page
 from hyperbeam_trio.devices.scheduling.server import Announce, Confirm, Scheduler
@@ -86,14 +86,16 @@ class Schedules:
     async def start(self, found: Found, place: Here, context: Context) -> Scheduler:
         """The scheduler task of a process, started if it does not run.
 
-        Raises `Forbidden` where scheduling is disabled, and what the store raises.
+        Raises `Forbidden` where scheduling is disabled, `BadRequest` for a codec that assignments
+        can't be signed in, and what the store raises.
         """
         node = context.node
         if node.config.scheduling_mode == "disabled":
             raise Forbidden("This node does not schedule: option 'scheduling-mode' is disabled.")
         if not await context.cache.exists(found.process):
             await context.cache.write(found.definition)
-        notary = Notary(
+        codec = node.config.scheduler_default_commitment_spec
+        notary = notary_of(found.definition.text("scheduler-commitment-spec", codec))(
             found.process,
             place.wallets,
             with_base=node.config.scheduler_base_hashpath,

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 SEED_BYTES: Final = 32
 PUBLIC_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
+
+
+@lru_cache(maxsize=1)
+def _sodium() -> tuple[
+    Callable[[bytes, bytes], bytes], Callable[[bytes, bytes], bytes], type[Exception]
+]:
+    """Signing, checking, and what checking raises; imported late, and looked up once."""
+    from nacl.bindings import crypto_sign, crypto_sign_open
+    from nacl.exceptions import BadSignatureError
+
+    return crypto_sign, crypto_sign_open, BadSignatureError
 
 
 def key_pair(seed: bytes) -> tuple[bytes, bytes]:
@@ -18,20 +31,16 @@ def key_pair(seed: bytes) -> tuple[bytes, bytes]:
 
 def sign(secret: bytes, data: bytes) -> bytes:
     """The 64-byte signature of `data`."""
-    from nacl.bindings import crypto_sign
-
-    return crypto_sign(data, secret)[:SIGNATURE_BYTES]
+    return _sodium()[0](data, secret)[:SIGNATURE_BYTES]
 
 
 def verify(public: bytes, signature: bytes, data: bytes) -> bool:
     """Whether `signature` over `data` holds; keys and signatures of other sizes never do."""
-    from nacl.bindings import crypto_sign_open
-    from nacl.exceptions import BadSignatureError
-
     if len(public) != PUBLIC_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
+    _, open_signed, bad_signature = _sodium()
     try:
-        crypto_sign_open(signature + data, public)
-    except BadSignatureError:
+        open_signed(signature + data, public)
+    except bad_signature:
         return False
     return True
