@@ -47,3 +47,10 @@ async def echo(request: HttpRequest) -> HttpResponse:
     ]
     headers += [(b"x-got-" + name, value) for name, value in request.headers]
     return HttpResponse(200, headers, request.target + b"|" + body)
+
+
+@pytest.fixture
+def clock(autojump_clock: trio.testing.MockClock) -> trio.testing.MockClock:
+    """Virtual time that stands still while the loopback interface is at work."""
+    autojump_clock.autojump_threshold = 0.02
+    return autojump_clock
