@@ -92,8 +92,6 @@ class Schedules:
         node = context.node
         if node.config.scheduling_mode == "disabled":
             raise Forbidden("This node does not schedule: option 'scheduling-mode' is disabled.")
-        if not await context.cache.exists(found.process):
-            await context.cache.write(found.definition)
         codec = node.config.scheduler_default_commitment_spec
         notary = notary_of(found.definition.text("scheduler-commitment-spec", codec))(
             found.process,
@@ -101,6 +99,8 @@ class Schedules:
             with_base=node.config.scheduler_base_hashpath,
             algorithm=found.definition.text("hashpath-alg", DEFAULT_ALGORITHM),
         )
+        if not await context.cache.exists(found.process):
+            await context.cache.write(found.definition)
         confirm, announce = await self._uploading(found.process, node)
         while True:
             scheduler = Scheduler(

@@ -75,3 +75,5 @@ async def test_base_hashpaths_go_on_over_items():
 async def test_a_codec_that_signs_no_assignments_is_refused(node):
     with pytest.raises(BadRequest, match=r"not in 'json@1\.0'"):
         await spawn_with(node, **{"scheduler-commitment-spec": "json@1.0"})
+    process = await definition(node, **{"scheduler-commitment-spec": "json@1.0"})
+    assert await node.cache.read(signed_id(process)) is None
