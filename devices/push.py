@@ -13,6 +13,7 @@ from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE, process_of, read_process
 from hyperbeam_trio.devices.processes.delivery import Delivery, Visit
+from hyperbeam_trio.devices.processes.records import Turns
 from hyperbeam_trio.devices.processes.resolving import refuse_nested_push
 from hyperbeam_trio.errors import BadRequest, Busy, HyperbeamError, NodeError
 from hyperbeam_trio.identities import Identities
@@ -28,7 +29,8 @@ class PushDevice(Device):
     """Schedules a message, computes its slot, and pushes what the slot's outbox holds.
 
     With `slot` only the latter. `max-depth` bounds how far it goes, `result-depth` (1) at how many
-    levels results are part of the answer; `async: true` answers at once.
+    levels results are part of the answer; `async: true` answers at once. With `once: true` what
+    such a push has sent already is not sent again: the answer is as it was then.
     """
 
     name = "push@1.0"
@@ -36,6 +38,7 @@ class PushDevice(Device):
 
     def __init__(self) -> None:
         self._identities = Identities()
+        self._turns = Turns()
         self._background = trio.CapacityLimiter(BACKGROUND)
 
     @key
@@ -65,19 +68,25 @@ class PushDevice(Device):
         self, first: _First, base: Message, request: Message, context: Context
     ) -> Message:
         process = await read_process(first.process, context)
-        visit = Visit(process, first.slot, first.left, first.shown)
+        visit = Visit(process, first.slot, first.left, first.shown, first.once)
         delivery = Delivery(self._identities, context)
         if not _in_background(request, base):
-            return await delivery.deliver(visit)
+            return await self._delivered(delivery, visit)
         if self._background.available_tokens < 1:
             raise Busy(f"{BACKGROUND} pushes run in the background already.")
         context.node.workers.start_soon(self._deliver_later, delivery, visit)
         return Message(status=202, process=process.id, slot=first.slot)
 
+    async def _delivered(self, delivery: Delivery, visit: Visit) -> Message:
+        if not visit.once:
+            return await delivery.deliver(visit)
+        async with self._turns.of(visit.process.id, visit.slot):
+            return await delivery.deliver(visit)
+
     async def _deliver_later(self, delivery: Delivery, visit: Visit) -> None:
         async with self._background:
             try:
-                await delivery.deliver(visit)
+                await self._delivered(delivery, visit)
             except HyperbeamError as error:
                 log.warning("Push of %s, slot %d: %s", visit.process.id, visit.slot, error.text)
 
@@ -90,6 +99,7 @@ class _First:
     slot: int
     left: int
     shown: int
+    once: bool
 
 
 def _first(process: str, slot: int, request: Message, context: Context) -> _First:
@@ -98,7 +108,8 @@ def _first(process: str, slot: int, request: Message, context: Context) -> _Firs
         left = min(request.int("max-depth", most), most)
     except BadRequest:
         left = most
-    return _First(process, slot, left if left >= 0 else most, request.int("result-depth", 1))
+    shown, once = request.int("result-depth", 1), request.bool("once", False)
+    return _First(process, slot, left if left >= 0 else most, shown, once)
 
 
 def _in_background(request: Message, base: Message) -> bool:

@@ -17,6 +17,7 @@ from hyperbeam_trio.context import Context
 from hyperbeam_trio.devices.processes.definition import PROCESS_DEVICE, Process, read_process
 from hyperbeam_trio.devices.processes.downstream import push_at, pusher_of
 from hyperbeam_trio.devices.processes.outbox import Sender, Sent, entries_of
+from hyperbeam_trio.devices.processes.records import Records
 from hyperbeam_trio.errors import Busy, DeadlineExceeded, HyperbeamError
 from hyperbeam_trio.identities import Identities
 from hyperbeam_trio.message import Message, Value
@@ -46,13 +47,14 @@ class Visit:
     """One slot of one process: its results, and the messages that they caused.
 
     `left` is how many further levels may be computed, `shown` at how many of them results are part
-    of the answer.
+    of the answer; `once`: what was sent is not sent again.
     """
 
     process: Process
     slot: int
     left: int
     shown: int
+    once: bool = False
     level: int = 0
     results: Message = field(default_factory=Message)
     entries: list[Entry] = field(default_factory=list)
@@ -84,6 +86,7 @@ class Delivery:
         self._identities = identities
         self._context = context
         self._limiter = trio.CapacityLimiter(SIDE_BY_SIDE)
+        self._records = Records(context.cache)
         self._messages = 0
         self._deadline = trio.current_time() + context.config.push_time_limit / 1000
 
@@ -119,10 +122,11 @@ class Delivery:
         left, shown = from_.left - 1, from_.shown - 1
         elsewhere = await pusher_of(sent.target, sent.slot, self._context)
         if elsewhere is not None:
-            _settle(entry, await push_at(elsewhere, left, shown, self._context))
+            further = await push_at(elsewhere, left, shown, from_.once, self._context)
+            _settle(entry, further)
             return None
         process = await read_process(sent.target, self._context)
-        visit = Visit(process, sent.slot, left, shown, from_.level + 1)
+        visit = Visit(process, sent.slot, left, shown, from_.once, from_.level + 1)
         await self._visit(visit)
         return visit
 
@@ -138,21 +142,31 @@ class Delivery:
             visit.results = results.uncommitted().reset()
         sender = Sender(visit.process, self._identities, self._context)
         for key, message in await entries_of(visit.results, self._context):
-            visit.entries.append(await self._sent(sender, key, message))
+            visit.entries.append(await self._entry(visit, sender, key, message))
         visit.done = True
 
-    async def _sent(self, sender: Sender, key: str, message: Value) -> Entry:
-        most = self._context.config.push_max_messages
+    async def _entry(self, visit: Visit, sender: Sender, key: str, message: Value) -> Entry:
         try:
-            if self._messages >= most:
-                raise Busy(f"This push has sent {most} messages (option push-max-messages).")
-            if trio.current_time() > self._deadline:
-                raise DeadlineExceeded("This push has taken too long (option push-time-limit).")
-            self._messages += 1
-            sent = await sender.send(key, message)
+            sent = await self._sent(visit, sender, key, message)
         except HyperbeamError as error:
             return Entry(key, _failure(error, outbox_index=key))
         return Entry(key, sent.to_message(), sent)
+
+    async def _sent(self, visit: Visit, sender: Sender, key: str, message: Value) -> Sent:
+        process, slot = visit.process.id, visit.slot
+        known = await self._records.find(process, slot, key) if visit.once else None
+        if known is not None:
+            return known
+        most = self._context.config.push_max_messages
+        if self._messages >= most:
+            raise Busy(f"This push has sent {most} messages (option push-max-messages).")
+        if trio.current_time() > self._deadline:
+            raise DeadlineExceeded("This push has taken too long (option push-time-limit).")
+        self._messages += 1
+        sent = await sender.send(key, message)
+        if visit.once:
+            await self._records.keep(process, slot, key, sent)
+        return sent
 
 
 def _settle(entry: Entry, outcome: Message) -> None:

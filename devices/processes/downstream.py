@@ -28,12 +28,13 @@ async def pusher_of(process: str, slot: int, context: Context) -> Target | None:
     return targets[0]
 
 
-async def push_at(target: Target, left: int, shown: int, context: Context) -> Message:
+async def push_at(target: Target, left: int, shown: int, once: bool, context: Context) -> Message:
     """The answer of another node that pushes a slot, `left` levels further down.
 
     Raises as `send` does, and what its error answers tell.
     """
     asked = Message(method="POST", **{"max-depth": left, "result-depth": max(shown, 0)})
+    asked = asked.set(once=True) if once else asked
     reply = await send(context.node, target.url, asked, allow_private=target.trusted)
     answer = await context.load_all(reply.accepted())
     if not isinstance(answer, Message):

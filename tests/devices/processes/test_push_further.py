@@ -223,6 +223,39 @@ async def test_a_process_may_say_that_nobody_waits(node):
         assert (await sender.ask("push", slot=slot))["status"] == 202
 
 
+# Once.
+
+
+async def test_what_was_pushed_once_is_not_sent_again(node):
+    sender, receiver = await _post(node), await _post(node, random_seed="b")
+    slot = await sender.send(**{"send-to": receiver.id})
+    first = await sender.ask("push", slot=slot, once="true")
+    again = await sender.ask("push", slot=slot, once="true")
+    assert again["1"] == first["1"]
+    assert (await receiver.ask("slot"))["current"] == 1
+    await sender.ask("push", slot=slot)
+    assert (await receiver.ask("slot"))["current"] == 2
+
+
+async def test_many_who_push_a_slot_once_send_its_messages_once(node):
+    sender, receiver = await _post(node), await _post(node, random_seed="b")
+    slot = await sender.send(**{"send-to": ",".join([receiver.id] * 3)})
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(lambda: sender.ask("push", slot=slot, once="true"))
+    assert (await receiver.ask("slot"))["current"] == 3
+
+
+async def test_what_failed_is_tried_again_by_the_next_push(node):
+    node.reconfigure({"push-max-messages": 1})
+    sender, receiver = await _post(node), await _post(node, random_seed="b")
+    slot = await sender.send(**{"send-to": ",".join([receiver.id] * 2)})
+    first = await sender.ask("push", slot=slot, once="true")
+    assert first["2"]["status"] == 503
+    second = await sender.ask("push", slot=slot, once="true")
+    assert [second[n]["slot"] for n in ("1", "2")] == [1, 2]
+
+
 # Other nodes.
 
 
@@ -290,6 +323,19 @@ async def test_the_routes_say_who_pushes_further(node):
         assert there_answer["1"]["target"] == third.id.encode()
         assert (await third.ask("slot"))["current"] == 1
         assert await here.cache.names(f"computed/{receiver.id}/") == []
+
+
+async def test_once_is_once_at_the_other_node_too(node):
+    async with _two() as (here, there, url, receiver):
+        await _introduce(here, receiver)
+        here.reconfigure({"routes": [{"template": f"^/{receiver.id}/push", "node": url}]})
+        third = await _post(there, random_seed="third")
+        sender = await _post(here)
+        slot = await sender.send(send={"target": receiver.id, "send-to": third.id})
+        for _ in range(2):
+            await sender.ask("push", slot=slot, once="true")
+        assert (await receiver.ask("slot"))["current"] == 1
+        assert (await third.ask("slot"))["current"] == 1
 
 
 async def test_a_depth_goes_on_at_the_other_node(node):
