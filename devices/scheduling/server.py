@@ -151,6 +151,8 @@ class Scheduler:
                 nursery.cancel_scope.cancel()
         finally:
             self._close()
+            with trio.CancelScope(shield=True):
+                await self._slots.end(self._written.slot)
 
     def _close(self) -> None:
         self.closed = True
@@ -163,12 +165,16 @@ class Scheduler:
         while await self._has_work():
             try:
                 if not self._taken:
+                    await self._slots.begin([entry.message for entry in self._queue])
                     await self._refresh()
                     self._draft()
-                group = await self._signed_group()
-                await self._write(group)
+                if self._taken:
+                    await self._write(await self._signed_group())
+                if not self._taken:
+                    await self._slots.end(self._written.slot)
             except HyperbeamError as error:
                 self._fail_taken(error)
+                await self._slots.end(self._written.slot)
 
     async def _has_work(self) -> bool:
         with trio.move_on_after(IDLE_SECONDS) as idle:
@@ -203,6 +209,9 @@ class Scheduler:
             entry.order = self._ordered(draft)
             self._tip = draft.tip
             self._taken.append(entry)
+        if self._slots.in_turns:
+            # What comes from now on is for the next turn, or there would be no end to this one.
+            self._tip = None
 
     def _ordered(self, draft: Draft) -> Order:
         """The signatures of a draft: in a moment, or at once where they are quick."""
@@ -258,7 +267,7 @@ class Scheduler:
             entry.succeed(assignment)
         if assignments:
             self._announce()
-        if self._window == 1:
+        if self._window == 1 and not self._slots.in_turns:
             self._tip = self._written
         if self._tip is not None:
             self._draft()

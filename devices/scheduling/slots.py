@@ -118,31 +118,33 @@ class Slots:
                 await trio.lowlevel.checkpoint()
         return found
 
+    @property
+    def in_turns(self) -> bool:
+        """Whether nodes take turns here: then claim only between `begin` and `end`."""
+        return self._turns is not None
+
+    async def begin(self, messages: Sequence[Message]) -> None:
+        """Return when it is this node's turn to give slots to `messages`, at once in near stores.
+
+        What does not depend on the slots is written while others have their turn.
+        """
+        if self._turns is not None:
+            await fetch_each(self._cache.write, messages, AT_ONCE)
+            await self._turns.take()
+
+    async def end(self, newest: int) -> None:
+        """End this node's turn, if it has one; slot `newest` is there for sure."""
+        if self._turns is not None:
+            await self._turns.leave(newest)
+
     async def claim(self, first: int, assignments: Sequence[Message]) -> int:
         """Give `assignments` the slots from `first` on, durably; how many were still free.
 
         The first that is taken already ends it: who took it has the slots behind it as well.
         """
-        if self._turns is None:
-            return await self._claim(first, assignments)
-        # What does not depend on the slots is written while others have their turn.
-        bodies = [body for one in assignments if isinstance(body := one.get("body"), Message)]
-        await fetch_each(self._cache.write, bodies, AT_ONCE)
-        await self._turns.take()
-        if await self._exists(first):
-            # Ours all the same: the next claim goes on behind what others have written.
-            return 0
-        newest = first - 1
-        try:
+        if self._turns is not None:
             # One by one, but all at once; what is left to claim are the names.
             await fetch_each(self._cache.write, assignments, AT_ONCE)
-            newest += (count := await self._claim(first, assignments))
-        finally:
-            with trio.CancelScope(shield=True):
-                await self._turns.leave(newest)
-        return count
-
-    async def _claim(self, first: int, assignments: Sequence[Message]) -> int:
         named = {self.name(slot): one for slot, one in enumerate(assignments, first)}
         return await self._cache.claim(named)
 

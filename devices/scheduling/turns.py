@@ -72,10 +72,12 @@ class Turns:
         self._met_at = trio.current_time()
 
     async def leave(self, newest: int) -> None:
-        """End this node's turn, in which slot `newest` was written.
+        """End this node's turn, if it has one; slot `newest` is there for sure.
 
         Trouble is told, not raised: the slots are written, and the others wait for a while only.
         """
+        if not self._held:
+            return
         self._held = False
         self._left_at = trio.current_time()
         async with trio.open_nursery() as nursery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -13,6 +14,8 @@ from hyperbeam_trio.devices.scheduling.turns import COURTESY_SECONDS, STALE_SECO
 from hyperbeam_trio.errors import StoreError
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.stores.memory import MemoryStore
+from hyperbeam_trio.testing.node import running_node
+from tests.devices.scheduling.world import current, ping, post, spawn
 
 PROCESS = "p" * 43
 
@@ -140,5 +143,36 @@ async def test_a_hint_without_its_slot_is_not_believed() -> None:
     store = await far()
     slots = Slots(Cache(store), PROCESS)
     await slots.claim(0, of(by="us", slots=range(3)))
-    await Turns(store, PROCESS).leave(7)
+    turns = Turns(store, PROCESS)
+    await turns.take()
+    await turns.leave(7)
     assert await Slots(Cache(store), PROCESS).newest() == 2
+
+
+async def test_a_scheduler_ends_its_turn_when_all_that_waited_has_slots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(MemoryStore, "shared", True)
+    async with running_node(store="memory:") as node:
+        process = await spawn(node)
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(post, node, await ping(process, number=number))
+        assert await current(node, process) == 20
+        with trio.fail_after(5):
+            while await node.store.get(f"turn/{process}") is not None:
+                await trio.lowlevel.checkpoint()
+        hint = await node.store.get(f"turn/{process}/newest")
+        assert hint is not None
+        assert int(hint) <= 20
+
+
+async def test_ending_a_turn_that_is_not_held_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryStore, "shared", True)
+    async with running_node(store="memory:") as node:
+        process = await spawn(node)
+        slots = Slots(node.cache, process)
+        await slots.begin([])
+        await slots.end(0)
+        await slots.end(0)
+        assert await node.store.get(f"turn/{process}") is None
