@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from hyperbeam_trio.cache.memo import Memo
@@ -71,11 +73,17 @@ class JsonIfaceDevice(Device):
         texts = await self._texts(base, request, context)
         parameters: list[Value] = [*texts]
         if access is not None:
-            known = request.private.get("following", ())
-            following = [await self._texts(base, each, context) for each in known]
+            following = partial(self._following, base, request, context)
             base, addresses = await access.write_texts(base, texts, context, following)
             parameters = [*addresses]
         return base.set_values({"function": FUNCTION, "parameters": parameters})
+
+    async def _following(
+        self, base: Message, request: Message, context: Context
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """The texts of the requests that are known to come after this one."""
+        known = request.private.get("following", ())
+        return [await self._texts(base, each, context) for each in known]
 
     async def _texts(
         self, base: Message, request: Message, context: Context

@@ -28,4 +28,5 @@ async def view_path(base: Message, path: list[str], context: Context) -> Value:
 
 
 def _parts(base: Message, name: str) -> list[str]:
-    return [part for part in base.text(name, "").split("/") if part]
+    prefix = base.text(name, "")
+    return [part for part in prefix.split("/") if part] if prefix else []

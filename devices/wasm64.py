@@ -15,7 +15,7 @@ import trio
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.prefixes import input_path, output_path, view_path
-from hyperbeam_trio.devices.wasm.access import access_key
+from hyperbeam_trio.devices.wasm.access import Following, access_key
 from hyperbeam_trio.devices.wasm.ahead import Ahead, made_ahead, made_call, made_text
 from hyperbeam_trio.devices.wasm.calls import call_of, with_results
 from hyperbeam_trio.devices.wasm.engine import Engine
@@ -241,7 +241,7 @@ class WasmDevice(Device):
         state: Message,
         texts: Sequence[bytes],
         context: Context,
-        following: Sequence[tuple[bytes, ...]] = (),
+        following: Following | None = None,
     ) -> tuple[Message, list[int]]:
         """The state after the guest got `texts` by its `malloc`, and their addresses.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
@@ -112,4 +112,15 @@ class Commitment:
 
     def with_evidence(self, evidence: Evidence) -> Commitment:
         """The same commitment with what was signed."""
-        return replace(self, evidence=evidence)
+        return Commitment(
+            self.id,
+            self.device,
+            self.type,
+            self.signature,
+            self.committed,
+            self.keyid,
+            self.committer,
+            self.bundle,
+            self.extra,
+            evidence,
+        )

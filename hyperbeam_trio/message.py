@@ -84,6 +84,7 @@ Value: TypeAlias = (
 Plain: TypeAlias = "Value | str | Sequence[Plain] | Mapping[str, Plain]"
 """What constructors accept: values, and the Python literals that stand for them."""
 
+_NOTHING: Any = object()
 _NO_COMMITMENTS: Mapping[str, Commitment] = MappingProxyType({})
 _NO_PRIVATE: Mapping[str, Any] = MappingProxyType({})
 
@@ -226,7 +227,11 @@ class Message(Reading, Mapping[str, Value]):
 
     def set_values(self, changes: Mapping[str, Value]) -> Message:
         """`set` for values that need no conversion."""
-        changed = {k: v for k, v in changes.items() if not self._holds(k, v)}
+        held, changed = self._items, {}
+        for key, value in changes.items():
+            old = held.get(key, _NOTHING)
+            if old is not value and (type(old) is not type(value) or not same(old, value)):
+                changed[key] = value
         if not changed:
             return self
         other = self._derive(_updated(self._items, changed))
@@ -250,9 +255,6 @@ class Message(Reading, Mapping[str, Value]):
         other = self._derive(_removed(self._items, gone))
         other._commitments = _surviving(self, other, gone)
         return other
-
-    def _holds(self, key: str, value: Value) -> bool:
-        return key in self._items and same(self._items[key], value)
 
     def _derive(self, items: Mapping[str, Value]) -> Message:
         other = self._like()

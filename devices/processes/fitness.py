@@ -12,6 +12,7 @@ from hyperbeam_trio.message import Message, Value
 
 _TYPES: Final = "ao-types"
 _LINK: Final = "+link"
+_LOOKED_AT: Final = frozenset({Message, list, float})
 
 
 def fit(state: Message) -> Message:
@@ -32,7 +33,7 @@ def _fit(message: Message, path: str) -> Message | list[Value]:
     spelled_out = False
     for key, value in message.items():
         spelled_out = spelled_out or key == _TYPES or key.endswith(_LINK)
-        if isinstance(value, Message | list | float):
+        if type(value) in _LOOKED_AT:
             fitted = _fit_value(value, f"{path}{key}")
             if fitted is not value:
                 changed[key] = fitted
@@ -41,18 +42,16 @@ def _fit(message: Message, path: str) -> Message | list[Value]:
     return from_tabm(to_tabm(message)) if spelled_out else message
 
 
-def _fit_value(value: Message | list[Value] | float, path: str) -> Value:
+def _fit_value(value: Value, path: str) -> Value:
     if isinstance(value, Message):
         # What is signed came in as it was signed, in its only form.
         return value if value._id is not None or value.commitments else _fit(value, f"{path}/")
     if isinstance(value, list):
         fitted = [
-            _fit_value(item, f"{path}/{place}")
-            if isinstance(item, Message | list | float)
-            else item
+            _fit_value(item, f"{path}/{place}") if type(item) in _LOOKED_AT else item
             for place, item in enumerate(value, 1)
         ]
         return value if all(map(is_, fitted, value)) else fitted
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise BadRequest(f"A state can't hold {value} under {path}: numbers are finite.")
     return value

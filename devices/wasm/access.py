@@ -5,12 +5,14 @@ The access lies in the private part of the state, below the output prefix (spec/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias
 
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.devices.prefixes import output_path
 from hyperbeam_trio.message import Message
+
+Following: TypeAlias = "Callable[[], Awaitable[Sequence[tuple[bytes, ...]]]]"
 
 
 class GuestAccess(Protocol):
@@ -21,11 +23,12 @@ class GuestAccess(Protocol):
         state: Message,
         texts: Sequence[bytes],
         context: Context,
-        following: Sequence[tuple[bytes, ...]] = (),
+        following: Following | None = None,
     ) -> tuple[Message, list[int]]:
         """The state after the guest got `texts`, in this order, and their addresses.
 
-        `following` are the texts of the calls that are known to come next, each for `handle`.
+        `following` gives the texts of the calls that are known to come next, each for `handle`; it
+        is asked when the guest has time for them.
         """
 
     async def read_text(self, state: Message, address: int, context: Context) -> bytes:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from hyperbeam_trio.context import Context
+from hyperbeam_trio.devices.wasm.access import Following
 from hyperbeam_trio.devices.wasm.files import FileTable
 from hyperbeam_trio.devices.wasm.live import CALLS_BETWEEN_COPIES, Handle, copy_of
 from hyperbeam_trio.devices.wasm.series import FUNCTION, Outcome, Runner, can_run
@@ -84,11 +85,14 @@ class Ahead:
         self.taken = self._made.popleft()
         return self.taken
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is time to give the guest more to do."""
+        return self._running is None and len(self._made) <= LONGEST // 2
+
     def due(self, live: Live, following: Sequence[Texts]) -> Sequence[Texts]:
         """Of the calls to come those that the next series should make now."""
         known = len(self._made)
-        if self._running is not None or known > LONGEST // 2:
-            return ()
         if any(made.texts != texts for made, texts in zip(self._made, following, strict=False)):
             return ()
         return following[known : known + self.length(live)]
@@ -166,7 +170,7 @@ async def made_ahead(
     handle: Handle,
     state: Message,
     texts: Texts,
-    following: Sequence[Texts],
+    following: Following | None,
     context: Context,
 ) -> Made | None:
     """The call of these texts, made ahead or now with some that follow; None: make it alone."""
@@ -175,11 +179,15 @@ async def made_ahead(
         return None
     made = await ahead.take(handle, texts)
     if made is None and following and handle.current and ahead.length(handle.live):
-        files = await handle.live.table.read(state, context)
-        await ahead.run(handle, [texts, *following][: ahead.length(handle.live)], files)
-        made = await ahead.take(handle, texts)
-    if made is not None and (calls := ahead.due(handle.live, following)):
-        context.node.workers.start_soon(ahead.go_on, handle.live, calls)
+        calls = [texts, *await following()][: ahead.length(handle.live)]
+        if len(calls) > 1:
+            files = await handle.live.table.read(state, context)
+            await ahead.run(handle, calls, files)
+            made = await ahead.take(handle, texts)
+    if made is not None and following and ahead.idle:
+        further = ahead.due(handle.live, await following())
+        if further:
+            context.node.workers.start_soon(ahead.go_on, handle.live, further)
     return made
 
 

@@ -130,6 +130,8 @@ class Staging:
                 return (self._list(regular, depth),) * 2
             message = regular
         id = message._id
+        if id is None and not message._items:
+            id = message._id = _empty_id(is_list=False)
         if id is None or not self._has(MESSAGE + id):
             _check_depth(depth)
             stored = self._stored(message._items, depth)
@@ -169,6 +171,10 @@ class Staging:
 
     def _list(self, items: list[Value], depth: int) -> str:
         _check_depth(depth)
+        if not items:
+            id = _empty_id()
+            self._put(id, {}, is_list=True)
+            return id
         numbered = {str(number): item for number, item in enumerate(items, 1)}
         stored = self._stored(numbered, depth)
         id = fresh_id(list(self._plain(numbered, stored).values()))
@@ -327,6 +333,12 @@ def _split_item(item: bytes, message: Message, blob_bytes: int) -> tuple[bytes, 
         if isinstance(value, bytes) and len(value) > blob_bytes and item.endswith(value):
             return item[: -len(value)], value
     return item, b""
+
+
+@lru_cache(maxsize=2)
+def _empty_id(*, is_list: bool = True) -> str:
+    """The id of an empty list or message; states hold many."""
+    return fresh_id([] if is_list else Message())
 
 
 def _is_irregular(message: Message) -> bool:
