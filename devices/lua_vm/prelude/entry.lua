@@ -38,6 +38,7 @@ end
 local called -- the name that the outermost function was called by
 
 local function on_error(err)
+  if kit.is_full(err) then kit.note("memory") end
   if kit.is_over() then return nil end
   return {value = err, trace = trace_of(called)}
 end
@@ -46,7 +47,7 @@ end
 -- the limit that stopped the guest. The second is what the guest printed.
 local function leave(ok, ...)
   disarm()
-  if not ok and ... == "not enough memory" then kit.note("memory") end
+  if not ok and kit.is_full((...)) then kit.note("memory") end
   local reason = kit.finish()
   local output = kit.take_output()
   if reason then return nil, output, reason end

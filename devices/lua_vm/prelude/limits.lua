@@ -19,6 +19,7 @@ local PERIOD = 0.05     -- seconds of CPU time between two questions to the host
 local FREE = 4096       -- bytes that a C function may handle without paying
 local LONGEST_OVERFLOW = 200 -- bytes of the longest text by which Lua reports a full stack
 local MEMORY = "not enough memory"
+local BUFFER = "not enough memory for buffer allocation" -- how library functions say the same
 
 local left, look, over = maxinteger, math.huge, nil
 local stepped, fine -- when the last hook struck, and fine ones until the pace is judged again
@@ -29,6 +30,10 @@ local function stop(reason)
 end
 
 kit.stop = stop
+
+-- Whether an error says that there is no memory left. Where a guest meets it depends on what the VM
+-- did before, so it is never the guest's to handle.
+function kit.is_full(err) return err == MEMORY or err == BUFFER end
 
 -- Names the limit that ended the guest when Lua itself gave up.
 function kit.note(reason) over = over or reason end
@@ -110,7 +115,7 @@ end
 -- that failed half-way may have left memory unlimited.
 local function sift(err)
   if over then error(over, 0) end
-  if err == MEMORY then stop("memory") end
+  if kit.is_full(err) then stop("memory") end
   local kind = type(err)
   if kind == "userdata" then stop("host") end -- an exception of Python's inside the binding
   if kind == "string" then pay_for_lost_hook(err) end

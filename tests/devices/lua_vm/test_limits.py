@@ -81,6 +81,11 @@ BOMBS = {
     "load": "local t, s = {}, 'return {' .. ('1,'):rep(9000) .. '}'"
     " for i = 1, 1 << 60 do t[i] = load(s) end",
     "printing": "local s = ('x'):rep(1000) local t = {} while true do t[#t + 1] = s .. #t end",
+    "library": "local t = {} while true do t[#t + 1] = ('x'):rep(1000000) end",
+    "library in pcall": "local t = {} while true do"
+    " pcall(function() t[#t + 1] = ('x'):rep(1000000) end) end",
+    "library in a coroutine": "local t = {} while true do"
+    " pcall(coroutine.wrap(function() t[#t + 1] = ('x'):rep(1000000) end)) end",
 }
 
 
