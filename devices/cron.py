@@ -20,6 +20,12 @@ _UNITS: Final = {
     "hour": 3_600_000,
     "day": 86_400_000,
 }
+_PATHS: Final = {
+    "once": "resolve cron-path now, in the background",
+    "every": "resolve cron-path now and after every interval",
+    "stop": "end the task whose id is in task",
+    "resume": "start what is kept and does not run",
+}
 _OWN: Final = frozenset({"path", "cron-path", "interval", "once", "every", "method"})
 
 
@@ -37,6 +43,14 @@ class CronDevice(Device):
 
     def __init__(self) -> None:
         self._timers: Timers | None = None
+
+    @key
+    async def info(self, base: Message, request: Message, context: Context) -> Value:
+        """What the device is; `body` has `description`, `version`, and `paths` with their use."""
+        described = await super().info(base, request, context)
+        body = {"description": _summary(type(self)), "version": "1.0", "paths": _PATHS}
+        whole = described if isinstance(described, Message) else Message()
+        return whole.set(status=200, body=body)
 
     @key
     async def once(self, base: Message, request: Message, context: Context) -> Value:
@@ -100,6 +114,10 @@ class CronDevice(Device):
             raise BadRequest("A task should be a message.")
         await self._of(context).add(task, asked, interval)
         return Message({"status": 200, "cache-control": ["no-store"], "body": task})
+
+
+def _summary(device: type[Device]) -> str:
+    return (device.__doc__ or "").partition("\n")[0]
 
 
 def _authorise(request: Message, context: Context) -> None:

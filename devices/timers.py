@@ -1,7 +1,8 @@
 """The tasks of `cron@1.0`: kept in the store, run by one process of the node (spec/05 §8).
 
-A task is a record under the name `cron@1.0/ID`: `request`, and `interval` in milliseconds, 0 for
-once. A run that was under way when the node died is made again.
+A task is a record under the name `cron@1.0/NODE/ID`: `request`, and `interval` in milliseconds, 0
+for once. Nodes on one store have tasks of their own, by their addresses. A run that was under way
+when the node died is made again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from hyperbeam_trio.service.registry import TaskRegistry
 
 log = logging.getLogger("hyperbeam_trio.cron")
 
-PREFIX: Final = "cron@1.0/"
 LOOK_SECONDS: Final = 1.0
 """How often the process that runs the tasks looks for those that other processes were given."""
 _LONGEST_PAUSE: Final = 3600.0
@@ -33,6 +33,7 @@ class Timers:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._running = TaskRegistry(node.workers, "cron")
+        self._prefix = prefix_of(node)
 
     async def add(self, id: str, request: Message, interval: int) -> None:
         """Keep a task and start it; one that is kept already goes on as it is.
@@ -44,7 +45,7 @@ class Timers:
         if len(await self._active()) >= self._node.config.cron_max_tasks:
             raise Busy(f"{self._node.config.cron_max_tasks} tasks exist; no more can start now.")
         record = Message.of({"request": request, "interval": interval})
-        await self._node.cache.write(record, names=[PREFIX + id])
+        await self._node.cache.write(record, names=[self._prefix + id])
         if self._node.leads:
             await self._start(id, record)
 
@@ -92,8 +93,8 @@ class Timers:
 
     async def _active(self) -> dict[str, Message]:
         """The tasks that are kept and have not ended, by their ids."""
-        names = await self._node.cache.names(PREFIX)
-        ids = [name.removeprefix(PREFIX) for name in names]
+        names = await self._node.cache.names(self._prefix)
+        ids = [name.removeprefix(self._prefix) for name in names]
         found = {id: await self._kept(id) for id in ids}
         return {id: record for id, record in found.items() if record is not None}
 
@@ -101,7 +102,7 @@ class Timers:
         """The record of a task that has not ended; damaged ones are left alone."""
         cache = self._node.cache
         try:
-            root = await cache.lookup(PREFIX + id)
+            root = await cache.lookup(self._prefix + id)
             record = None if root is None else await cache.load_all(await cache.read(root))
         except HyperbeamError as error:
             log.error("Task %s can't be read: %s", id, error.text)
@@ -147,8 +148,14 @@ class Task:
 
 async def end(id: str, node: Node) -> None:
     """A task is over, also after a restart."""
+    name = prefix_of(node) + id
     try:
-        await node.cache.unlink(PREFIX + id)
+        await node.cache.unlink(name)
     except StoreError:
         # Some stores keep everything.
-        await node.cache.write(Message(stopped="true"), names=[PREFIX + id])
+        await node.cache.write(Message(stopped="true"), names=[name])
+
+
+def prefix_of(node: Node) -> str:
+    """What the names of a node's tasks begin with."""
+    return f"cron@1.0/{node.address}/"

@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 
+from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.cron import CronDevice
 from hyperbeam_trio.errors import BadRequest, Busy, Forbidden, RemoteError
@@ -208,6 +209,21 @@ async def test_a_visitor_can_not_even_resume(node, autojump_clock):
     asked = Message(path="resume").with_private(transport={})
     with pytest.raises(Forbidden):
         await _cron(node, asked)
+
+
+async def test_nodes_on_one_store_have_tasks_of_their_own(tmp_path):
+    BellDevice.rung, BellDevice.broken = [], False
+    options = {"store": [f"fs://{tmp_path}/data"], "devices": {"bell@1.0": BellDevice}}
+    async with running_node(**options) as node:
+        await _cron(node, await node.sign(_ask("every", interval="1-hour")))
+    async with running_node(**options, wallet=Ed25519Wallet(b"o" * 32)) as other:
+        assert (await _cron(other, Message(path="resume")))["body"] == []
+
+
+async def test_it_says_what_it_can_do(node):
+    body = await node.resolve("/~cron@1.0/info/body")
+    assert body["version"] == b"1.0"
+    assert set(body["paths"]) == {"once", "every", "stop", "resume"}
 
 
 class TestContract(DeviceContract):
