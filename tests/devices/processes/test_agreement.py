@@ -17,6 +17,13 @@ from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node, served
 from tests.devices.processes.conftest import Running, spawn
 from tests.devices.processes.test_programs import COUNTER
+from tests.devices.processes.test_rubbish import (
+    LUA_RUBBISH,
+    OPTIONS,
+    WASM_RUBBISH,
+    lua_guest,
+    wasm_guest,
+)
 from tests.devices.test_json_iface import PROGRAM, STACK
 
 EVALS = (
@@ -61,17 +68,18 @@ async def _ids(node: Node, process: str, slots: int) -> list[str]:
     return [unsigned_id(await running.state(slot)) for slot in range(slots)]
 
 
-async def _agree(first: Node, process: Running, slots: int, tmp_path: Path) -> None:
+async def _agree(first: Node, process: Running, slots: int, tmp_path: Path, **options: int) -> None:
     """A node with another store and wallet, which begins in the middle, has the same states."""
     expected = await _ids(first, process.id, slots)
     assert len(set(expected)) == slots
     store = [f"fs:{tmp_path}/other"]
+    options = {"process_snapshot_slots": 7, **options}
     wallet = generate_wallet("ed25519")
-    async with running_node(store=store, wallet=wallet, process_snapshot_slots=7) as other:
+    async with running_node(store=store, wallet=wallet, **options) as other:
         await _copy_schedule(first.cache, other.cache, process.id, slots)
         await Running(other, process.id).state(slots // 2)
     # Started again, it goes on from a snapshot.
-    async with running_node(store=store, wallet=wallet) as other, served(other) as url:
+    async with running_node(store=store, wallet=wallet, **options) as other, served(other) as url:
         await Running(other, process.id).state(slots - 1)
         async with OtherNode(url, process.id) as asked:
             told = await asked.state_ids(range(slots))
@@ -113,3 +121,16 @@ async def test_two_hundred_slots_of_aos_on_two_nodes(node, aos, tmp_path):
         await process.send(action="Eval", data=EVALS[number % len(EVALS)])
     await _agree(node, process, 200, tmp_path)
     assert await process.result(198, "data") != b""
+
+
+@pytest.mark.parametrize(
+    ("kind", "rubbish"), [(lua_guest, LUA_RUBBISH), (wasm_guest, WASM_RUBBISH)]
+)
+async def test_slots_that_failed_are_the_same_on_two_nodes(tmp_path, kind, rubbish):
+    async with running_node(store=[f"lmdb:{tmp_path}/data"], **OPTIONS) as node:
+        process = await kind(node)
+        good = "good" if rubbish is LUA_RUBBISH else "#-"
+        for data in rubbish.values():
+            await process.send(data=data)
+            last = await process.send(data=good)
+        await _agree(node, process, last + 1, tmp_path, **OPTIONS)

@@ -108,12 +108,14 @@ async def node():
         yield running
 
 
-async def _lua(node) -> Running:
+async def lua_guest(node) -> Running:
+    """A process whose messages say what it does wrong."""
     module = {"content-type": "application/lua", "body": LUA}
     return await spawn(node, execution_device="lua@5.3a", module=module)
 
 
-async def _wasm(node) -> Running:
+async def wasm_guest(node) -> Running:
+    """The same as a module."""
     image = await node.cache.write(Message(body=bytes(wasmtime.wat2wasm(WASM))))
     stack = {"execution_device": "stack@1.0", "device_stack": STACK, "output_prefix": "wasm"}
     keys = ["init", "compute", "snapshot", "normalize"]
@@ -132,16 +134,16 @@ async def _ends_its_own_slot(process: Running, good: str, rubbish: str) -> None:
 
 @pytest.mark.parametrize("rubbish", LUA_RUBBISH.values(), ids=LUA_RUBBISH)
 async def test_a_lua_guest_ends_its_own_slot(node, rubbish):
-    await _ends_its_own_slot(await _lua(node), "good", rubbish)
+    await _ends_its_own_slot(await lua_guest(node), "good", rubbish)
 
 
 @pytest.mark.parametrize("rubbish", WASM_RUBBISH.values(), ids=WASM_RUBBISH)
 async def test_a_wasm_guest_ends_its_own_slot(node, rubbish):
-    await _ends_its_own_slot(await _wasm(node), "#-", rubbish)
+    await _ends_its_own_slot(await wasm_guest(node), "#-", rubbish)
 
 
 async def test_a_program_can_not_change_its_definition(node):
-    process = await _lua(node)
+    process = await lua_guest(node)
     await process.send(data="base.process = nil return base")
     await process.send(data="base.process = {x = 1} return base")
     definition = await node.cache.load((await process.state(2))["process"])
@@ -159,7 +161,7 @@ def _resident() -> int:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 @pytest.mark.parametrize("kind", ["lua", "wasm"])
 async def test_a_hundred_such_slots_leave_no_memory_behind(node, kind):
-    process = await (_lua(node) if kind == "lua" else _wasm(node))
+    process = await (lua_guest(node) if kind == "lua" else wasm_guest(node))
     cases = list((LUA_RUBBISH if kind == "lua" else WASM_RUBBISH).values())
 
     async def fail(times: int) -> None:
