@@ -17,11 +17,12 @@ from typing import Final, TypeAlias
 import trio
 
 from hyperbeam_trio.cache.flights import Flights
-from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, escape
+from hyperbeam_trio.cache.layout import ALIAS, COMMITMENTS, DATA, MESSAGE, PARTS, escape
 from hyperbeam_trio.cache.memo import Memo
+from hyperbeam_trio.cache.parts import parts_record
 from hyperbeam_trio.cache.staging import entries
 from hyperbeam_trio.errors import BadRequest, CorruptData, StoreError, TooLarge
-from hyperbeam_trio.message import Message, Value
+from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Scope, Store, check_key
 from hyperbeam_trio.stores.in_flight import InFlight
 from hyperbeam_trio.stores.memory import MemoryStore
@@ -50,6 +51,7 @@ class ForeignStore(Store):
         self._missing: Memo[str, float] = Memo(MISSES)
         self._miss_seconds = miss_seconds
         self._flights: Flights[Entries] = Flights()
+        self._flights_of_parts: Flights[Sequence[Link] | None] = Flights()
         self._in_flight = InFlight(place)
 
     @abstractmethod
@@ -63,6 +65,8 @@ class ForeignStore(Store):
     async def get(self, key: str) -> bytes | None:
         check_key(key)
         with self._in_flight:
+            if key.startswith(PARTS):
+                return await self._parts(key)
             asked = _asked(key)
             if asked is None:
                 return None
@@ -72,10 +76,34 @@ class ForeignStore(Store):
             found = await self._flights.share(key, partial(self._fetch, *asked))
             return found.get(key)
 
+    async def _parts(self, key: str) -> bytes | None:
+        """The record of the parts of a binary; whoever reads them proves it."""
+        id = key.removeprefix(PARTS)
+        known = self._known.get_nowait(key)
+        if known is not None or _ID.fullmatch(id) is None:
+            return known
+        if self._missed(key) or self._missed(DATA + id):
+            # What has no such binary has no parts of it.
+            return None
+        parts = await self._flights_of_parts.share(key, partial(self._listed_parts, id))
+        if parts is None:
+            self._missing.set(key, trio.current_time())
+            return None
+        record = parts_record(id, parts)
+        await self._known.put(record)
+        return record.get(key)
+
+    async def _listed_parts(self, id: str) -> Sequence[Link] | None:
+        """The parts that the other side has of a binary; by default it has none in parts."""
+        return None
+
+    def _missed(self, memo: str) -> bool:
+        missed = self._missing.get(memo)
+        return missed is not None and trio.current_time() < missed + self._miss_seconds
+
     def _settles(self, key: str, id: str, binary: bool) -> bool:
         """Whether what is known says that there is nothing under a key."""
-        missed = self._missing.get(_memo_key(id, binary))
-        if missed is not None and trio.current_time() < missed + self._miss_seconds:
+        if self._missed(_memo_key(id, binary)):
             return True
         if key.startswith(COMMITMENTS) and key != f"{COMMITMENTS}{id}/{id}":
             return False

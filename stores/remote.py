@@ -21,6 +21,7 @@ from urllib.parse import quote
 import trio
 
 from hyperbeam_trio.cache.layout import NAME, unescape
+from hyperbeam_trio.cache.parts import read_listing
 from hyperbeam_trio.cache.record import encode
 from hyperbeam_trio.codec.base import Codec
 from hyperbeam_trio.codec.commit import commit_signed
@@ -42,11 +43,11 @@ from hyperbeam_trio.errors import (
 from hyperbeam_trio.http.client import ClientResponse, ClientSettings, HttpClient
 from hyperbeam_trio.http.origin import parse_url
 from hyperbeam_trio.http.remote import Reply, decode_reply, encode_request, url_of
-from hyperbeam_trio.message import Link, Message, numbered
+from hyperbeam_trio.message import Link, Message, Value, numbered
 from hyperbeam_trio.store import check_key
 from hyperbeam_trio.store_options import StoreOptions
 from hyperbeam_trio.stores.foreign import Content, ForeignStore
-from hyperbeam_trio.stores.remote_writes import Shipment, shipment_of
+from hyperbeam_trio.stores.remote_writes import Large, Shipment, Shipped, shipment_of
 
 _READ = "/~cache@1.0/read?read={0}&target={0}"
 _WRITE = "/~cache@1.0/write"
@@ -109,6 +110,16 @@ class RemoteStore(ForeignStore):
         reply = await self._read(f"data/{id}" if binary else id)
         return [] if reply is None else readings(reply)
 
+    async def _listed_parts(self, id: str) -> Sequence[Link] | None:
+        reply = await self._read(f"parts/{id}")
+        found = [] if reply is None else [v for v in readings(reply) if isinstance(v, bytes)]
+        if not found:
+            return None
+        try:
+            return read_listing(found[-1])
+        except BadRequest as error:
+            raise CorruptData(f"store {self.place}: {error}") from error
+
     async def _named(self, key: str) -> bytes | None:
         """The record of a name, whatever the other node says that it stands for."""
         name = unescape(key.removeprefix(NAME))
@@ -140,24 +151,39 @@ class RemoteStore(ForeignStore):
                 await self._post(Message(path=_LINK, source=id, destination=name))
             await self._remember(shipment)
 
-    async def _write(self, load: Mapping[str, Content]) -> None:
+    async def _write(self, load: Mapping[str, Shipped]) -> None:
+        large = {path: value for path, value in load.items() if isinstance(value, Large)}
+        small = {path: value for path, value in load.items() if not isinstance(value, Large)}
+        if small:
+            await self._write_batch(small)
+        for path, value in large.items():
+            kind, id = value.kind.encode(), value.id.encode()
+            fields = {"path": _WRITE.encode(), "type": kind, "id": id, "body": value.body}
+            named = {"key": value.key.encode()} if value.key else {}
+            reply = await self._post(Message.of({**fields, **named}))
+            self._check_kept(path, reply.message)
+
+    def _check_kept(self, path: str, answer: Value) -> None:
+        kept = answer.get("path") if isinstance(answer, Message) else None
+        if kept != path.encode():
+            raise StoreError(
+                f"store {self.place}: it should have kept {path}, and answered {kept!r:.100} "
+                "instead."
+            )
+
+    async def _write_batch(self, load: Mapping[str, Content]) -> None:
         body = Message.of({str(number): value for number, value in enumerate(load.values(), 1)})
         message = Message.of({"path": _WRITE.encode(), "type": b"batch", "body": body})
         reply = await self._post(message)
         for number, path in enumerate(load, 1):
-            answer = reply.message.get(str(number))
-            kept = answer.get("path") if isinstance(answer, Message) else None
-            if kept != path.encode():
-                raise StoreError(
-                    f"store {self.place}: it should have kept {path}, and answered "
-                    f"{kept!r:.100} instead."
-                )
+            self._check_kept(path, reply.message.get(str(number)))
 
     async def _remember(self, shipment: Shipment) -> None:
         """What was written is there, also where it was just missed."""
         for id in shipment.ids:
             self._missing.discard(id)
             self._missing.discard(f"data/{id}")
+            self._missing.discard(f"parts/{id}")
 
     async def _post(self, message: Message) -> Reply:
         if self._wallet is None:

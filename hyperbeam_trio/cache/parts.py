@@ -10,7 +10,8 @@ import trio
 
 from hyperbeam_trio.cache.layout import DATA, PARTS
 from hyperbeam_trio.cache.record import damaged, decode, encode
-from hyperbeam_trio.crypto.encoding import human_id
+from hyperbeam_trio.crypto.encoding import human_id, is_id
+from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Link, Value
 
 PART_BYTES: Final = 1024 * 1024
@@ -41,6 +42,22 @@ def listed_parts(id: str, data: bytes) -> Sequence[Link]:
     if len(parts) < len(content):
         raise damaged(PARTS + id, "it lists what is no part")
     return parts
+
+
+def write_listing(links: Sequence[Link]) -> bytes:
+    """Parts as a text for other nodes: a line with id and size of each."""
+    return "\n".join(f"{link.id} {link.size}" for link in links).encode()
+
+
+def read_listing(text: bytes) -> Sequence[Link]:
+    """The parts that a text lists; `BadRequest` if it does not."""
+    links = []
+    for line in text.decode("ascii", "replace").split("\n"):
+        id, _, size = line.partition(" ")
+        if not is_id(id) or not (size.isascii() and size.isdigit()):
+            raise BadRequest(f"A list of parts has lines with an id and a size, not {line[:80]!r}.")
+        links.append(Link(id, "binary", int(size)))
+    return links
 
 
 class Checker:

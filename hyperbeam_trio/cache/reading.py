@@ -305,6 +305,10 @@ class Reader:
             yield piece
         checker.finish()
 
+    async def parts(self, id: str) -> Sequence[Link] | None:
+        """The parts of a binary that was stored in pieces, in their order; none for any other."""
+        return await self._parts(id) if _ID.fullmatch(id) else None
+
     async def _blob(self, id: str) -> bytes | None:
         data = await self._whole_blob(id)
         if data is not None or (parts := await self._parts(id)) is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hyperbeam_trio.codec.ans104 import ANS104
+from hyperbeam_trio.codec.ans104 import ANS104, linked_message, takes_link
 from hyperbeam_trio.codec.ids import linked_body
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.deep_hash import BlobHash
@@ -17,6 +17,7 @@ from hyperbeam_trio.crypto.elsewhere import Elsewhere
 from hyperbeam_trio.crypto.encoding import native_id
 from hyperbeam_trio.crypto.item_header import ItemHeader
 from hyperbeam_trio.crypto.item_stream import DataItemStream
+from hyperbeam_trio.errors import BadRequest, InvalidCommitment, NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message, Value
 
 if TYPE_CHECKING:
@@ -94,13 +95,42 @@ async def _checked(message: Message, commitment: Commitment, cache: Cache) -> Co
         return commitment
     if not is_large(evidence.tail, cache):
         return commitment
-    stream = DataItemStream()
-    stream.begin(evidence.item)
-    async with aclosing(cache.read_pieces(evidence.tail)) as parts:
-        async for part in parts:
-            await trio.to_thread.run_sync(stream.add, part, limiter=cache.hashing)
+    stream = await _read_item(evidence.item, evidence.tail, cache)
     proved = stream.finish() and stream.header is not None and _is_by(stream.header, commitment)
     return commitment.with_evidence(replace(evidence, proved=True)) if proved else commitment
+
+
+async def signed_item(head: bytes, data: str, cache: Cache) -> Message:
+    """The message of a signed item: its header, and the id of its data, which is stored.
+
+    Raises `NecessaryMessageNotFound` without the data, `BadRequest` for a header that is none or
+    that of a bundle, `InvalidCommitment` when the signature does not hold.
+    """
+    link = await stored_link(data, cache)
+    stream = await _read_item(head, link, cache)
+    header = stream.header
+    if header is None or len(header.raw) != len(head) or not takes_link(header):
+        raise BadRequest("This is no header of a signed item whose data is one binary.")
+    if not stream.finish():
+        raise InvalidCommitment(f"The signature of the item {header.id} does not hold.")
+    return linked_message(header, link, stream.data_hash, proved=True)
+
+
+async def stored_link(id: str, cache: Cache) -> Link:
+    """The link to a binary that is stored in parts; `NecessaryMessageNotFound` otherwise."""
+    parts = await cache.parts(id)
+    if parts is None:
+        raise NecessaryMessageNotFound(id)
+    return Link(id, "binary", sum(part.size for part in parts))
+
+
+async def _read_item(head: bytes, data: Link, cache: Cache) -> DataItemStream:
+    stream = DataItemStream()
+    stream.begin(head)
+    async with aclosing(cache.read_pieces(data)) as parts:
+        async for part in parts:
+            await trio.to_thread.run_sync(stream.add, part, limiter=cache.hashing)
+    return stream
 
 
 def _is_by(header: ItemHeader, commitment: Commitment) -> bool:

@@ -19,7 +19,7 @@ from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.cache.staging import BLOB_BYTES, Staging, Unread, too_deep
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.crypto.encoding import human_id
-from hyperbeam_trio.errors import CorruptData, NecessaryMessageNotFound, StoreError
+from hyperbeam_trio.errors import BadRequest, CorruptData, NecessaryMessageNotFound, StoreError
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
 
@@ -191,6 +191,24 @@ class Writer(Loader):
             await self._put(staging)
         finally:
             self.pause.leave()
+
+    async def write_parts(self, id: str, parts: Sequence[Link]) -> Link:
+        """Let stored parts be the binary that `id` is the hash of, after reading them; its link.
+
+        Raises `NecessaryMessageNotFound` for a part that is not stored, `BadRequest` when they are
+        another binary.
+        """
+        sweeps, whole, size = self.sweeps, sha256(), 0
+        for part in parts:
+            piece = await self._whole_blob(part.id)
+            if piece is None:
+                raise NecessaryMessageNotFound(part.id)
+            await trio.to_thread.run_sync(whole.update, piece, limiter=self.hashing)
+            size += len(piece)
+        if human_id(whole.digest()) != id:
+            raise BadRequest(f"These parts make a binary with the hash {human_id(whole.digest())}.")
+        await self.keep_draft(parts_record(id, parts), parts, sweeps)
+        return Link(id, "binary", size)
 
     async def link(self, name: str, id: str) -> None:
         """Give `id` a name, in place of what the name stood for.
