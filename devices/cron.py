@@ -48,7 +48,7 @@ class CronDevice(Device):
     async def info(self, base: Message, request: Message, context: Context) -> Value:
         """What the device is; `body` has `description`, `version`, and `paths` with their use."""
         described = await super().info(base, request, context)
-        body = {"description": _summary(type(self)), "version": "1.0", "paths": _PATHS}
+        body = Message(description=_summary(type(self)), version="1.0", paths=_PATHS)
         whole = described if isinstance(described, Message) else Message()
         return whole.set(status=200, body=body)
 
