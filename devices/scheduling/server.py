@@ -165,7 +165,8 @@ class Scheduler:
         while await self._has_work():
             try:
                 if not self._taken:
-                    await self._slots.begin([entry.message for entry in self._queue])
+                    next_ones = islice(self._queue, self._window)
+                    await self._slots.begin([entry.message for entry in next_ones])
                     await self._refresh()
                     self._draft()
                 if self._taken:
