@@ -61,7 +61,9 @@ class LmdbTree:
             return None
         except lmdb.Error as error:
             raise store_error(error, str(self._place)) from error
-        if value is None or (path.startswith(_DATA) and hash_id(value) == path[len(_DATA) :]):
+        if value is None or not value.startswith((_GROUP, _POINTER)):
+            return value
+        if path.startswith(_DATA) and hash_id(value) == path[len(_DATA) :]:
             return value
         if value == _GROUP:
             return GROUP

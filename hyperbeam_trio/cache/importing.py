@@ -128,16 +128,20 @@ class _Importer:
         """All binaries, under their hashes."""
         for names in self._pages("data", after):
             batch: list[Value] = []
+            count, size, held = 0, 0, 0
             for name in names:
                 try:
-                    batch.append(self._older.binary(f"data/{name}"))
+                    value = self._older.binary(f"data/{name}")
                 except CorruptData as damage:
                     yield Damage(DATA + name, damage.text)
-                if sum(len(item) for item in batch if isinstance(item, bytes)) > BATCH_BYTES:
+                    continue
+                batch.append(value)
+                count, size, held = count + 1, size + len(value), held + len(value)
+                if held > BATCH_BYTES:
                     await self._cache.write_many(batch)
-                    batch = []
+                    batch, held = [], 0
             await self._cache.write_many(batch)
-            yield self._plus(DATA + names[-1], len(names), 0)
+            yield self._plus(DATA + names[-1], count, size)
 
     async def names(self, after: str) -> AsyncGenerator[Finding, None]:
         """All names, and whether each other id leads to what it led to."""

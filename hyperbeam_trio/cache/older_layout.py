@@ -148,10 +148,7 @@ class OlderMessages:
         where, value = self.find(path) or (path, GROUP)
         if not isinstance(value, bytes):
             raise CorruptData(f"{path} leads to no bytes.")
-        directory, _, name = where.partition("/")
-        if directory == DATA and hash_id(value) != name:
-            raise CorruptData(f"{path}: the hash of {where} does not hold.")
-        return value
+        return _checked(path, where, value)
 
     # Messages.
 
@@ -190,7 +187,7 @@ class OlderMessages:
             raise CorruptData(f"{path} leads to nothing.")
         where, entry = found
         if isinstance(entry, bytes):
-            tabm[name] = self.binary(path)
+            tabm[name] = _checked(path, where, entry)
         elif is_id(where):
             # Written without links: the member itself leads to the nested message.
             tabm[name + _LINK] = where.encode()
@@ -228,6 +225,14 @@ class OlderMessages:
 
     def _loaded(self, value: Value, depth: int) -> Value:
         return self._whole(value.id, depth + 1) if isinstance(value, Link) else value
+
+
+def _checked(path: str, where: str, value: bytes) -> bytes:
+    """The bytes that lie at `where`, to which `path` leads, if their hash holds."""
+    directory, _, name = where.partition("/")
+    if directory == DATA and hash_id(value) != name:
+        raise CorruptData(f"{path}: the hash of {where} does not hold.")
+    return value
 
 
 def _proven_list(id: str, value: list[Value]) -> Proven:
