@@ -36,8 +36,7 @@ from hyperbeam_trio.crypto.keyid import (
 from hyperbeam_trio.crypto.signature_base import (
     SIGNED_PARAMETERS,
     base_of,
-    component_list,
-    derived_name,
+    listed_names,
     parameters_text,
 )
 from hyperbeam_trio.crypto.wallet import Wallet
@@ -113,7 +112,7 @@ class _Draft:
         # The parts of a body are copies of what the message has, and not worth being kept.
         self._body = None if layout.is_multipart else layout.body
         self._lines = base_of(components, "")
-        self._components = component_list(map(derived_name, names))
+        self._components = listed_names(tuple(names))
 
     def commitment(
         self, type_: str, keyid: str, committer: str | None, tag: str | None

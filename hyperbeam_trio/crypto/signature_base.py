@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, TypeAlias
 
@@ -29,6 +30,11 @@ SIGNED_PARAMETERS: Final = ("alg", "bundle", "created", "expires", "keyid", "non
 """Parameters that are part of the base, sorted as they stand there."""
 
 LABEL_PREFIX: Final = "comm-"
+
+_COMMON_LENGTH: Final = 64
+_LIST_LENGTH: Final = 2048
+_LIST_COUNT: Final = 256
+_LISTS: Final[dict[tuple[str, ...], str]] = {}
 
 
 def quoted(text: str) -> str:
@@ -69,8 +75,22 @@ def signature_params(names: Iterable[str], parameters: Parameters) -> str:
 
     Of `parameters` only those of RFC 9421 are taken; `alg` is the bare type.
     """
-    listed = component_list(map(derived_name, names))
-    return listed + parameters_text(parameters, SIGNED_PARAMETERS)
+    return listed_names(tuple(names)) + parameters_text(parameters, SIGNED_PARAMETERS)
+
+
+def listed_names(names: tuple[str, ...]) -> str:
+    """The inner list inside the base, for the plain names of the components.
+
+    Most messages have the same few sets of keys, so some short lists are kept.
+    """
+    text = _LISTS.get(names)
+    if text is None:
+        text = component_list(map(derived_name, names))
+        if len(text) <= _LIST_LENGTH:
+            if len(_LISTS) >= _LIST_COUNT:
+                _LISTS.clear()
+            _LISTS[names] = text
+    return text
 
 
 def signature_base(
@@ -81,15 +101,24 @@ def signature_base(
     `components` are (plain name, raw value) in the order of the list; none at all gives a base
     that begins with an empty line.
     """
-    params = signature_params((name for name, _ in components), parameters)
+    params = signature_params([name for name, _ in components], parameters)
     return base_of(components, params), params
 
 
 def base_of(components: Sequence[tuple[str, bytes]], params: str) -> bytes:
     """The bytes to be signed where the `@signature-params` text is known, e.g. from the wire."""
-    lines = [quoted(name).encode() + b": " + value for name, value in components]
+    lines = [_line_start(name) + value for name, value in components]
     lines.append(b'"@signature-params": ' + params.encode())
     return b"\n".join(lines) if components else b"\n" + lines[0]
+
+
+def _line_start(name: str) -> bytes:
+    return _kept_start(name) if len(name) <= _COMMON_LENGTH else quoted(name).encode() + b": "
+
+
+@lru_cache(maxsize=4096)
+def _kept_start(name: str) -> bytes:
+    return quoted(name).encode() + b": "
 
 
 def content_digest(body: bytes | memoryview) -> str:
