@@ -39,6 +39,10 @@ log = logging.getLogger("hyperbeam_trio.processes")
 
 GROUP: Final = 32
 """States that are written in one durable step while nobody waits for one of them."""
+WORTH: Final = 10
+"""How much longer computing takes than the snapshot that saves doing it again."""
+REST: Final = 1.0
+"""Seconds without work after which there is time for a snapshot."""
 
 
 class WorkerStopped(NodeError):
@@ -84,6 +88,8 @@ class Worker:
         self._not_saved: Exception | None = None
         self._snapshot_slot = -1
         self._snapshot_time = trio.current_time()
+        self._snapshot_took = 0.0
+        self._worked = 0.0
         self._needs: set[Worker] = set()
 
     @property
@@ -149,19 +155,28 @@ class Worker:
         if self._waiting:
             return True
         self._on_idle()
-        with trio.move_on_after(self._node.config.process_worker_max_idle / 1000):
-            self._work = trio.Event()
-            await self._work.wait()
+        limit = self._node.config.process_worker_max_idle / 1000
+        if not await self._asked_within(min(REST, limit)):
+            await self._snapshot_if_due(at_target=True, rested=True)
+            await self._asked_within(limit - REST)
         if not self._waiting:
             # No await up to the end of the task: nobody can begin to wait in between.
             self.closed = True
         return bool(self._waiting)
 
+    async def _asked_within(self, seconds: float) -> bool:
+        with trio.move_on_after(seconds):
+            while not self._waiting:
+                self._work = trio.Event()
+                await self._work.wait()
+        return bool(self._waiting)
+
     async def _work_off(self) -> None:
         """Compute up to the lowest slot that is wanted."""
-        slot = min(self._waiting)
+        slot, begun = min(self._waiting), trio.current_time()
         try:
             await self._reach(slot)
+            self._worked += trio.current_time() - begun
         except HyperbeamError as error:
             await self._broken(error)
         except Exception as error:
@@ -294,17 +309,24 @@ class Worker:
             log.warning("The snapshot of %s at slot %d does not do: %s", *known)
             return None
 
-    async def _snapshot_if_due(self, *, at_target: bool) -> None:
+    async def _snapshot_if_due(self, *, at_target: bool, rested: bool = False) -> None:
+        """Keep a snapshot if options say so; of a slot that was a target, if that is worth it.
+
+        That is when computing what it saves has taken far longer than the snapshot before took, or
+        when there is nothing else to do.
+        """
         state = self._state
         if state is None or (slot := self._at) < 0 or slot == self._snapshot_slot:
             return
         config = self._node.config
         every, seconds = config.process_snapshot_slots, config.process_snapshot_time
         late = seconds is not None and trio.current_time() - self._snapshot_time > seconds
-        forced = at_target and not (every is seconds is None)
+        worth = rested or self._worked >= WORTH * self._snapshot_took
+        forced = at_target and worth and not (every is seconds is None)
         if not (forced or late or (every is not None and slot % every == 0)):
             return
         await self._save()
+        begun = trio.current_time()
         try:
             snapshot = await take_snapshot(state, self._context)
             await self._states.keep_snapshot(slot, snapshot)
@@ -312,6 +334,7 @@ class Worker:
             log.warning("No snapshot of %s at slot %d: %s", self.process.id, slot, error.text)
             return
         self._snapshot_slot, self._snapshot_time = slot, trio.current_time()
+        self._snapshot_took, self._worked = self._snapshot_time - begun, 0.0
 
 
 _current: ContextVar[Worker | None] = ContextVar("hyperbeam_trio_process_worker", default=None)

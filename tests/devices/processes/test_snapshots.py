@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+import trio
 import wasmtime
 
 from hyperbeam_trio.cache.collect import Collector
 from hyperbeam_trio.cache.verify import Damage, Reference, verify
 from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.crypto.encoding import hash_id
+from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node
@@ -117,9 +119,35 @@ async def test_without_either_option_nothing_is_snapped(program):
 async def test_a_snapshot_every_so_many_slots():
     async with running_node(process_snapshot_slots=3) as node:
         process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
-        await process.state(5)
+        await process.state(6)
         await kept(process)
-        assert await slots_with_snapshots(process) == [0, 3, 5]
+        assert await slots_with_snapshots(process) == [0, 3, 6]
+
+
+class HeavyDevice(Device):
+    """Computes at once, and takes its time for a snapshot."""
+
+    name = "heavy@1.0"
+
+    @key
+    async def compute(self, base, request, context):
+        return base.set(results={"slot": request.int("slot")})
+
+    @key
+    async def snapshot(self, base, request, context):
+        await trio.sleep(5)
+        return Message(body="heavy")
+
+
+async def test_snapshots_that_cost_more_than_they_save_wait_for_a_rest(autojump_clock):
+    async with running_node(devices={"heavy@1.0": HeavyDevice}) as node:
+        process = await spawn(node, execution_device="heavy@1.0")
+        for slot in range(1, 4):
+            await process.send()
+            await process.state(slot)
+        assert await slots_with_snapshots(process) == [1]
+        await trio.sleep(10)
+        assert await slots_with_snapshots(process) == [1, 3]
 
 
 async def test_what_a_client_gets_is_the_memory_itself(program):
@@ -167,8 +195,8 @@ async def test_pages_that_did_not_change_are_stored_once(program):
 
 async def bytes_in(node: Node) -> int:
     total = 0
-    for key in await node.store.list(""):
-        total += await node.store.view(key, len) or 0
+    for name in await node.store.list(""):
+        total += await node.store.view(name, len) or 0
     return total
 
 
