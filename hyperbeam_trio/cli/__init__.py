@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from hyperbeam_trio import __version__
+from hyperbeam_trio.cli.arguments import shielded
 from hyperbeam_trio.errors import HyperbeamError
 
 _COMMANDS = {
@@ -52,7 +53,8 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's mistake ends with a line on stderr and exit status 1."""
     try:
-        cli.main(args=arguments, prog_name="hyperbeam-trio")
+        given = sys.argv[1:] if arguments is None else arguments
+        cli.main(args=[shielded(argument) for argument in given], prog_name="hyperbeam-trio")
     except* HyperbeamError as group:
         for error in _leaves(group):
             click.secho(f"Error: {error}", fg="red", err=True)

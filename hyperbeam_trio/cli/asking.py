@@ -9,7 +9,7 @@ import trio
 from hyperbeam_trio.codec.commit import commit_signed
 from hyperbeam_trio.codec.httpsig import HTTPSIG, encode
 from hyperbeam_trio.crypto.wallet import Wallet
-from hyperbeam_trio.errors import BadRequest, HyperbeamError, NotFound, RemoteError
+from hyperbeam_trio.errors import HyperbeamError, NotFound, RemoteError
 from hyperbeam_trio.message import Message, Value
 
 if TYPE_CHECKING:
@@ -79,14 +79,3 @@ def _is_transport(key: str) -> bool:
 async def sign(message: Message, wallet: Wallet) -> Message:
     """The message with the wallet's commitment, nested messages inside."""
     return await commit_signed(message, wallet, limiter=trio.CapacityLimiter(1), bundle=True)
-
-
-def pairs_of(arguments: tuple[str, ...]) -> dict[str, str]:
-    """`KEY=VALUE` arguments; `BadRequest` names one without a key or a value."""
-    pairs = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not key or not equals:
-            raise BadRequest(f"{argument!r} is no key of a message; expected KEY=VALUE.")
-        pairs[key] = value
-    return pairs

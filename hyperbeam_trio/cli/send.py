@@ -7,16 +7,15 @@ import sys
 import click
 import trio
 
-from hyperbeam_trio.cli.asking import DEFAULT_NODE, pairs_of, post, sign
+from hyperbeam_trio.cli.arguments import ProcessId, pairs_of
+from hyperbeam_trio.cli.asking import DEFAULT_NODE, post, sign
 from hyperbeam_trio.cli.showing import show
-from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.crypto.key_file import load_wallet
-from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Message, Value
 
 
 @click.command()
-@click.argument("process")
+@click.argument("process", type=ProcessId())
 @click.argument("keys", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--data", help="Its data; `-` reads the standard input.")
 @click.option("--node", default=DEFAULT_NODE, show_default=True, metavar="URL")
@@ -26,8 +25,6 @@ def command(
     process: str, keys: tuple[str, ...], data: str | None, node: str, wallet: str, as_json: bool
 ) -> None:
     """Send a message to PROCESS, deliver what it sends on, and print its slot and results."""
-    if not is_id(process):
-        raise BadRequest(f"{process!r} is no id of a process: 43 characters of base64url.")
     message = {"type": "Message", "target": process, "data-protocol": "ao", "variant": "ao.N.1"}
     if data is not None:
         message["data"] = sys.stdin.read() if data == "-" else data

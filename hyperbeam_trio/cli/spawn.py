@@ -9,7 +9,8 @@ from typing import Any, Final
 import click
 import trio
 
-from hyperbeam_trio.cli.asking import DEFAULT_NODE, fetch, pairs_of, post, sign
+from hyperbeam_trio.cli.arguments import pairs_of
+from hyperbeam_trio.cli.asking import DEFAULT_NODE, fetch, post, sign
 from hyperbeam_trio.cli.put import content_of, upload
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.crypto.encoding import to_base64url

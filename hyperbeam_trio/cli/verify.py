@@ -39,8 +39,8 @@ def command(what: str, store: tuple[str, ...], codec: str | None) -> None:
         message = _from_url(what)
     elif Path(what).exists():
         message = _from_file(Path(what), codec)
-    elif is_id(what):
-        message = trio.run(_from_store, what, list(store) or ["lmdb:./data"])
+    elif is_id(id := what.removeprefix("/")):
+        message = trio.run(_from_store, id, list(store) or ["lmdb:./data"])
     else:
         raise BadRequest(f"{what!r} is no file, no URL and no id of 43 characters.")
     sys.exit(0 if _report(message) else 1)

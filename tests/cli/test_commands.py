@@ -76,7 +76,9 @@ def test_options_are_listed_with_their_defaults(run):
         (["verify", "A" * 43, "--store", "memory:"], "No message of id"),
         (["wallet", "show", "missing.json"], "missing.json"),
         (["send", "no-id"], "is no id of a process"),
-        (["send", "A" * 43, "amount"], "'amount' is no key of a message; expected KEY=VALUE"),
+        (["send", "-" + "h" * 42, "x=1", "--wallet", "missing.json"], "missing.json"),
+        (["verify", "-" + "h" * 42, "--store", "memory:"], f"No message of id -{'h' * 42}"),
+        (["send", "A" * 43, "amount"], "'amount' has no value; expected KEY=VALUE"),
     ],
 )
 def test_a_mistake_is_one_line_without_a_traceback(run, arguments, complaint):
