@@ -59,7 +59,7 @@ class Client:
         for slot in range(last + 1, last + slots + 1):
             self.send(process)
             if slot >= last + slots - 2:
-                # Before the worker goes on it keeps the snapshot of the slot before.
+                # Between these there may be a snapshot, or not: as in use.
                 self.compute(process, slot)
         self.send(process)
         return last + slots + 1
@@ -110,7 +110,7 @@ def resuming(program: Program) -> Result:
                 client.compute(process, last)
                 times.append(time.perf_counter() - begun)
                 last = client.go_on(process, last, 5)
-    note = f"{program.name}; a node that has just started, over HTTP, one slot behind the snapshot"
+    note = f"{program.name}; a node that has just started, over HTTP, a few slots behind the snapshot"
     return summary("process.resume_cold", times, "s", "lower", note)
 
 

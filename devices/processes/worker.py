@@ -39,7 +39,7 @@ log = logging.getLogger("hyperbeam_trio.processes")
 
 GROUP: Final = 32
 """States that are written in one durable step while nobody waits for one of them."""
-WORTH: Final = 10
+WORTH: Final = 3
 """How much longer computing takes than the snapshot that saves doing it again."""
 REST: Final = 1.0
 """Seconds without work after which there is time for a snapshot."""
@@ -312,8 +312,8 @@ class Worker:
     async def _snapshot_if_due(self, *, at_target: bool, rested: bool = False) -> None:
         """Keep a snapshot if options say so; of a slot that was a target, if that is worth it.
 
-        That is when computing what it saves has taken far longer than the snapshot before took, or
-        when there is nothing else to do.
+        That is when computing what it saves has taken longer, by `WORTH`, than the snapshot before
+        took, or when there is nothing else to do.
         """
         state = self._state
         if state is None or (slot := self._at) < 0 or slot == self._snapshot_slot:
