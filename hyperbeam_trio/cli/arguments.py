@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -17,17 +17,12 @@ def shielded(argument: str) -> str:
     return f"/{argument}" if argument.startswith("-") and is_id(argument) else argument
 
 
-class ProcessId(click.ParamType):
-    """The id of a process, with or without the `/` of a path."""
-
-    name = "process"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """The id; `BadRequest` for anything else."""
-        id = str(value).removeprefix("/")
-        if not is_id(id) or len(id) != _ID_LENGTH:
-            raise BadRequest(f"{value!r} is no id of a process; one has {_ID_LENGTH} characters.")
-        return id
+def process_id(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """The id of a process, given with or without the `/` of a path; `BadRequest` for others."""
+    id = value.removeprefix("/")
+    if not is_id(id) or len(id) != _ID_LENGTH:
+        raise BadRequest(f"{value!r} is no id of a process; one has {_ID_LENGTH} characters.")
+    return id
 
 
 def pairs_of(arguments: tuple[str, ...]) -> dict[str, str]:

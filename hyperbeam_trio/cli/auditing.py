@@ -15,7 +15,7 @@ from hyperbeam_trio.cli.parting import Load, partings
 from hyperbeam_trio.cli.replay import replayed, states_name
 from hyperbeam_trio.cli.schedule_check import ScheduleCheck, schedulers_of
 from hyperbeam_trio.codec.ids import unsigned_id
-from hyperbeam_trio.errors import CorruptData, HyperbeamError, NotFound
+from hyperbeam_trio.errors import CorruptData, Forbidden, HyperbeamError, NotFound, RemoteError
 from hyperbeam_trio.message import Message, Value
 from hyperbeam_trio.node import Node
 
@@ -32,7 +32,8 @@ class Audit:
 
     `cache` has the schedule and the stored states, `node` replays, `other` is compared too. Counts
     so far: states `stored` and, of the other node, `compared`; `differing` of them all; the slots
-    where the nodes `parted` and that differs first; slots whose differences were `shown`.
+    where the nodes `parted` and that differs first; slots whose differences were `shown`;
+    whether the schedule is `unchecked`.
     """
 
     process: str
@@ -45,6 +46,7 @@ class Audit:
     parted: int | None = None
     first_differing: int | None = None
     shown: int = 0
+    unchecked: bool = False
 
     async def slots(self, first: int, last: int | None) -> range:
         """What there is to compare; raises `NotFound` where that is nothing."""
@@ -79,10 +81,17 @@ class Audit:
                 yield slot
 
     async def _check_schedule(self, check: ScheduleCheck, group: range, slots: range) -> None:
-        async with aclosing(check.flaws(group)) as flaws:
-            async for slot, flaw in flaws:
-                if slot in slots:
-                    self._differs(slot, flaw)
+        if self.unchecked:
+            return
+        try:
+            async with aclosing(check.flaws(group)) as flaws:
+                async for slot, flaw in flaws:
+                    if slot in slots:
+                        self._differs(slot, flaw)
+        except (NotFound, RemoteError, Forbidden) as error:
+            # Copies of its assignments may be here all the same, and are replayed.
+            self.unchecked = True
+            click.echo(f"The schedule is elsewhere and was not checked: {error.text}", err=True)
 
     async def _compare(self, slot: int, state: Message, theirs: str | None) -> None:
         ours = unsigned_id(state)

@@ -45,22 +45,21 @@ class ScheduleCheck:
         self._chain: str | None = None
 
     async def flaws(self, slots: range) -> AsyncGenerator[tuple[int, str], None]:
-        """What is wrong with the assignments of `slots`, which go on where the last ones ended."""
+        """What is wrong with the assignments of `slots`, which go on where the last ones ended.
+
+        Raises `NotFound`, `RemoteError` or `Forbidden` for a schedule that is elsewhere and can't
+        be had.
+        """
+        path = f"schedule&from={slots[0]}&to={slots[-1]}/assignments"
+        page = await self._node.resolve(f"/{self._process}~process@1.0/{path}")
         for slot in slots:
-            assignment = await self._assignment(slot)
-            if assignment is None:
+            listed = page.get(str(slot)) if isinstance(page, Message) else None
+            assignment = await self._node.cache.load_all(listed)
+            if not isinstance(assignment, Message):
                 yield slot, "there is no assignment"
                 continue
             for flaw in self._flaws_of(assignment, slot):
                 yield slot, flaw
-
-    async def _assignment(self, slot: int) -> Message | None:
-        path = f"/{self._process}~process@1.0/schedule&from={slot}&to={slot}/assignments/{slot}"
-        try:
-            found = await self._node.cache.load_all(await self._node.resolve(path))
-        except NotFound:
-            return None
-        return found if isinstance(found, Message) else None
 
     def _flaws_of(self, assignment: Message, slot: int) -> list[str]:
         flaws = []

@@ -7,7 +7,7 @@ import sys
 import click
 import trio
 
-from hyperbeam_trio.cli.arguments import ProcessId, pairs_of
+from hyperbeam_trio.cli.arguments import pairs_of, process_id
 from hyperbeam_trio.cli.asking import DEFAULT_NODE, post, sign
 from hyperbeam_trio.cli.showing import show
 from hyperbeam_trio.crypto.key_file import load_wallet
@@ -15,7 +15,7 @@ from hyperbeam_trio.message import Message, Value
 
 
 @click.command()
-@click.argument("process", type=ProcessId())
+@click.argument("process", callback=process_id)
 @click.argument("keys", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--data", help="Its data; `-` reads the standard input.")
 @click.option("--node", default=DEFAULT_NODE, show_default=True, metavar="URL")
