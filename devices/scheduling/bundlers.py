@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from hyperbeam_trio.codec.ans104 import write_item
 from hyperbeam_trio.codec.httpsig import encode
 from hyperbeam_trio.codec.ids import signed_id
-from hyperbeam_trio.errors import NodeError, RemoteError
+from hyperbeam_trio.errors import RemoteError
 from hyperbeam_trio.http.exchange import Header
 from hyperbeam_trio.message import Message
 
@@ -86,18 +86,3 @@ async def upload(message: Message, node: Node) -> int:
             raise kind(f"{each.url} answered {answer.status} to {signed_id(message)}: {text}")
         taken += 1
     return taken
-
-
-async def confirm(assignment: Message, node: Node) -> None:
-    """Upload an assignment and its message, which both have to be taken by a bundler.
-
-    Raises as `upload`, and `NodeError` (503) for what no bundler of this node takes.
-    """
-    for part in (assignment.get("body"), assignment):
-        if isinstance(part, Message) and part.signers and not await upload(part, node):
-            codecs = ", ".join(sorted({c.device for c in part.commitments.values()}))
-            raise NodeError(
-                f"Option 'scheduling-mode' is remote_confirmation, and this node has no bundler "
-                f"for {codecs}.",
-                status=503,
-            )

@@ -13,7 +13,7 @@ import trio
 from hyperbeam_trio.cache.flights import fetch_each
 from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.context import Context
-from hyperbeam_trio.devices.scheduling.bundlers import confirm as confirm_remotely
+from hyperbeam_trio.devices.scheduling.confirmation import Confirmation
 from hyperbeam_trio.devices.scheduling.item_notary import notary_of
 from hyperbeam_trio.devices.scheduling.place import Elsewhere, Here, place_of, schedulers_of
 from hyperbeam_trio.devices.scheduling.remote import remote_definition, remote_page
@@ -119,7 +119,9 @@ class Schedules:
     async def _uploading(self, process: str, node: Node) -> tuple[Confirm | None, Announce]:
         """What a scheduler does about uploads: before a slot is written, and after."""
         if node.config.scheduling_mode == "remote_confirmation":
-            return partial(confirm_remotely, node=node), _nothing
+            confirmation = Confirmation(process, node)
+            await confirmation.recover(Slots(node.cache, process))
+            return confirmation.confirm, _nothing
         uploads = await uploads_of_node(node)
         if uploads is None:
             return None, _nothing

@@ -11,10 +11,14 @@ from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.devices.scheduling import uploads
+from hyperbeam_trio.devices.scheduling.assignment import Notary, Tip
+from hyperbeam_trio.devices.scheduling.confirmation import Confirmation
+from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.devices.scheduling.uploads import KEPT_EVERY
 from hyperbeam_trio.errors import NodeError, RemoteError
 from hyperbeam_trio.http.exchange import HttpResponse
 from hyperbeam_trio.message import Message
+from hyperbeam_trio.service.timestamp import BlockTime
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.scheduling.stub import Asked, Stub, answering
 from tests.devices.scheduling.world import SCHEDULER, current, ping, post, spawn
@@ -178,3 +182,40 @@ async def test_remote_confirmation_without_a_bundler_gives_no_slots():
         with pytest.raises(NodeError, match="has no bundler for httpsig") as error:
             await spawn(node)
         assert error.value.status == 503
+
+
+async def test_what_was_uploaded_when_the_node_died_keeps_its_slot(tmp_path):
+    store = [f"lmdb:{tmp_path}"]
+    async with answering(taking) as bundler:
+        options = {**REMOTE, "store": store, "bundler-httpsig": bundler.url}
+        async with running_node(**options) as node:
+            process = await spawn(node)
+            message = await ping(process, data="uploaded")
+            first = await Slots(node.cache, process).read(0)
+            assert first is not None
+            notary = Notary(process, [node.wallet])
+            draft = notary.draft(message, b"compute", Tip.of(first), BlockTime(0, 0), 1)
+            begun = notary.finish(draft, notary.sign(draft))
+            await Confirmation(process, node).confirm(begun)
+            assert await current(node, process) == 0
+        async with running_node(**options) as node:
+            assert (await post(node, await ping(process, data="next"))).int("slot") == 2
+            kept = await Slots(node.cache, process).read(1)
+    assert kept is not None
+    assert signed_id(kept) == signed_id(begun)
+
+
+async def test_what_was_refused_is_not_taken_up_again(tmp_path):
+    store, refusing = [f"lmdb:{tmp_path}"], False
+    async with answering(lambda asked: HttpResponse(400 if refusing else 200)) as bundler:
+        options = {**REMOTE, "store": store, "bundler-httpsig": bundler.url}
+        async with running_node(**options) as node:
+            process = await spawn(node)
+            refusing = True
+            with pytest.raises(RemoteError, match="answered 400"):
+                await post(node, await ping(process, data="refused"))
+            refusing = False
+        async with running_node(**options) as node:
+            assignment = await post(node, await ping(process, data="next"))
+    assert assignment.int("slot") == 1
+    assert assignment.message("body")["data"] == b"next"
