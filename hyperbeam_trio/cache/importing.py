@@ -103,10 +103,12 @@ class _Importer:
                 if not is_id(name) or isinstance(self._tree.entry(name), Pointer | bytes):
                     continue
                 try:
-                    batch[name] = self._older.message(name)
+                    proven = self._older.message(name)
                 except CorruptData as damage:
-                    if not self._older.is_commitments(name):
-                        yield Damage(MESSAGE + name, damage.text)
+                    yield Damage(MESSAGE + name, damage.text)
+                else:
+                    if proven is not None:
+                        batch[name] = proven
             for name, proven in batch.items():
                 for finding in _told(name, proven):
                     yield finding

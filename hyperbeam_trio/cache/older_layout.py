@@ -152,21 +152,28 @@ class OlderMessages:
 
     # Messages.
 
-    def message(self, id: str) -> Proven:
-        """The message or list that lies under an id; `CorruptData` if nothing speaks for it."""
+    def message(self, id: str) -> Proven | None:
+        """The message or list that lies under an id; `CorruptData` if nothing speaks for it.
+
+        `None` for the commitments of a message, which are taken with it.
+        """
         try:
             value = from_tabm(self._tabm(id))
             if isinstance(value, list):
                 return _proven_list(id, value)
             commitments = self._commitments(id)
             true = {one.id for one in commitments if self._holds(value, one)}
+            if not true and not _has_id(value, id) and self._is_of_commitments(id):
+                return None
             return _proven(id, value, commitments, true)
         except BadRequest as problem:
             raise CorruptData(f"{id} can't be read: {problem.text}") from problem
 
-    def is_commitments(self, path: str) -> bool:
-        """Whether a group is no message, but leads to the commitments of one by their ids."""
+    def _is_of_commitments(self, path: str) -> bool:
+        """Whether a group is a commitment of some message, or leads to such by their ids."""
         names = list(self.members(path))
+        if "commitment-device" in names and "signature" in names:
+            return True
         found = (is_id(name) and self._is_commitment(path, name) for name in names)
         return bool(names) and all(found)
 

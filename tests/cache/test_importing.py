@@ -14,8 +14,7 @@ from hyperbeam_trio.cache.importing import Finding, LeftOut, import_tree
 from hyperbeam_trio.cache.older_layout import open_tree
 from hyperbeam_trio.cache.verify import Damage, verify
 from hyperbeam_trio.cache.walk import Progress
-from hyperbeam_trio.codec.ids import fresh_id, june_link_id, link_id, unsigned_id
-from hyperbeam_trio.codec.structured import to_tabm
+from hyperbeam_trio.codec.ids import fresh_id, june_link_id, link_id
 from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.errors import BadRequest, ConfigError
 from hyperbeam_trio.message import Link, Message
@@ -23,6 +22,7 @@ from hyperbeam_trio.store import open_store
 from hyperbeam_trio.verifiers import holds
 from tests import vectors
 from tests.support.dict_store import DictStore
+from tests.support.older_messages import add_value, commitment_fields
 from tests.support.older_store import (
     GROUP,
     WRITERS,
@@ -276,11 +276,11 @@ def signed_layout(case: dict[str, Any], link: Any) -> Layout:
     """The case as the peer of that time would store it."""
     layout: Layout = {}
     message = vectors.message(case["message"])
-    _add_nested(layout, message, case["unsigned_id"], link)
+    add_value(layout, message, case["unsigned_id"], link)
     fields = {
         id: (
-            link(vectors.message(one["commitment"])),
-            _commitment_fields(layout, vectors.message(one["commitment"]), link),
+            digest(id.encode()),
+            commitment_fields(layout, vectors.message(one["commitment"]), link),
         )
         for id, one in case["commitments"].items()
     }
@@ -288,42 +288,6 @@ def signed_layout(case: dict[str, Any], link: Any) -> Layout:
     if case["signed_id"] not in layout:
         layout[case["signed_id"]] = To(case["unsigned_id"])
     return layout
-
-
-def _add_nested(layout: Layout, value: Any, id: str, link: Any) -> None:
-    items = list(value.items() if isinstance(value, Message) else enumerate(value, 1))
-    for _, item in items:
-        if isinstance(item, Message) and item.commitments:
-            _add_signed(layout, item, link)
-        elif isinstance(item, Message | list):
-            _add_nested(layout, item, link(item), link)
-    ids = {
-        f"{key}+link": link(item).encode()
-        for key, item in items
-        if isinstance(item, Message | list)
-    }
-    tabm = {**to_tabm(value), **ids}
-    add_message(layout, id, {key: raw for key, raw in tabm.items() if isinstance(raw, bytes)})
-
-
-def _add_signed(layout: Layout, message: Message, link: Any) -> None:
-    fields = {id: one.to_message() for id, one in message.commitments.items()}
-    _add_nested(layout, message.with_commitments([]), unsigned_id(message), link)
-    commitments = {
-        id: (link(one), _commitment_fields(layout, one, link)) for id, one in fields.items()
-    }
-    add_commitments(layout, unsigned_id(message), commitments)
-
-
-def _commitment_fields(layout: Layout, commitment: Message, link: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for key, item in commitment.items():
-        if isinstance(item, Message | list):
-            _add_nested(layout, item, link(item), link)
-            fields[key] = To(link(item))
-        else:
-            fields[key] = item
-    return fields
 
 
 async def _check_signed(case: dict[str, Any], link: Any, cache: Cache, place: Path) -> None:
