@@ -110,7 +110,7 @@ def resuming(program: Program) -> Result:
                 client.compute(process, last)
                 times.append(time.perf_counter() - begun)
                 last = client.go_on(process, last, 5)
-    note = f"{program.name}; a node that has just started, over HTTP, a few slots behind the snapshot"
+    note = f"{program.name}; a node that has just started, over HTTP, slots behind a snapshot"
     return summary("process.resume_cold", times, "s", "lower", note)
 
 
