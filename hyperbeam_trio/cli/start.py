@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import trio
 
+from hyperbeam_trio.cli.arguments import pairs_of
+from hyperbeam_trio.cli.logs import configure_logs
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.http.file_limit import raise_file_limit
 
@@ -44,17 +46,14 @@ def command(
     inherit: str | None,
 ) -> None:
     """Start a node and serve it over HTTP until SIGTERM or Ctrl-C."""
-    flags: dict[str, Any] = dict(_name_and_value(option) for option in options)
+    flags: dict[str, Any] = {**pairs_of(options)}
     given: dict[str, Any] = {"port": port, "host": host, "processes": processes}
     given |= {"priv-key-location": wallet, "identity": identity}
     flags.update({name: value for name, value in given.items() if value is not None})
     if store:
         flags["store"] = list(store)
     config = NodeConfig.from_sources(files, os.environ, flags)
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else config.log_level.upper(),
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
+    configure_logs("debug" if verbose else config.log_level, config.log_format)
     raise_file_limit()
     if inherit is not None:
         trio.run(_work, config, inherit)
@@ -62,13 +61,6 @@ def command(
         trio.run(_supervise, config)
     else:
         trio.run(_serve, config)
-
-
-def _name_and_value(option: str) -> tuple[str, str]:
-    name, equals, value = option.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{option!r} has no value; write NAME=VALUE.")
-    return name, value
 
 
 async def _serve(config: NodeConfig) -> None:

@@ -28,7 +28,6 @@ _FORMATS: Kind[Literal["text", "json"]] = choice("text", "json")
 _LEVELS: Kind[Literal["debug", "info", "warning", "error"]] = choice(
     "debug", "info", "warning", "error"
 )
-_STRATEGIES: Kind[Literal["throw", "stop"]] = choice("throw", "stop")
 _INITIALIZED: Kind[Literal["true", "false", "permanent"]] = choice("true", "false", "permanent")
 
 
@@ -53,7 +52,6 @@ class IdentityOptions(Options):
         _ORDERS, "sorted", "order of what a signature covers: by name, or as its keys are committed"
     )
     force_signed = Option(boolean, True, "sign answers that nobody signed")
-    trusted_nodes = Option(table, {}, "nodes that are taken at their word, by address")
 
 
 class StoreOptions(Options):
@@ -62,7 +60,6 @@ class StoreOptions(Options):
     __slots__ = ()
 
     store = Option(stores, ["lmdb:./data"], "stores, nearest first")
-    priv_store = Option(stores, [], "stores for secrets")
     store_defaults = Option(table, {}, "options for every store of a scheme: scheme to options")
     cache_control = Option(listing(text), [], "directives that win over those of messages")
     cache_writers = Option(listing(text), [], "addresses that may write by cache@1.0 (own)")
@@ -75,9 +72,6 @@ class DeviceOptions(Options):
     __slots__ = ()
 
     default_device = Option(text, "message@1.0", "device of messages that name none")
-    error_strategy = Option(
-        _STRATEGIES, "throw", "what a stack does with an error: raise it, or end there"
-    )
     on = Option(table, {}, "hooks: start, request, step, response to one or several handlers")
     at_start = Option(
         listing(text), ["/~cron@1.0/resume"], "paths that the node resolves before it serves"
@@ -91,7 +85,6 @@ class DeviceOptions(Options):
     wasm_artefacts = Option(
         optional(text), "~/.cache/hyperbeam-trio", "directory where compiled modules are kept"
     )
-    wasm_allow_aot = Option(boolean, False, "must be false: native images are never executed")
     lua_instruction_limit = Option(integer(1), 1_000_000_000, "instructions of one Lua call")
     lua_time_limit = Option(seconds(0.001), 30.0, "seconds that one Lua call may take")
     lua_memory_limit = Option(size, "256MiB", "bytes of memory of one Lua state")

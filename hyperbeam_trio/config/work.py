@@ -24,7 +24,6 @@ _VERIFYING: Kind[Literal["true", "accept_unsigned", "false"]] = choice(
 )
 _RECORDS: Kind[Literal["httpsig@1.0", "ans104@1.0"]] = choice("httpsig@1.0", "ans104@1.0")
 _NOW: Kind[Literal["false", "true", "always"]] = choice("false", "true", "always")
-_AWAITING: Kind[Literal["false", "named", "true"]] = choice("false", "named", "true")
 _ACCESS: Kind[Literal["operator", "anyone"]] = choice("operator", "anyone")
 
 
@@ -33,9 +32,6 @@ class ProcessOptions(Options):
 
     __slots__ = ()
 
-    await_inprogress = Option(
-        _AWAITING, "named", "share executions in flight: true always, named where devices group"
-    )
     process_workers = Option(boolean, True, "keep a process's guest warm between slots")
     process_workers_max = Option(integer(1), 64, "warm processes at once")
     process_worker_max_idle = Option(integer(1), 300_000, "ms that an idle one stays warm")

@@ -164,7 +164,6 @@ def test_limits_of_the_front_door() -> None:
 def test_the_public_view_has_nothing_private() -> None:
     view = NodeConfig(
         priv_key_location="secret-place.json",
-        priv_store=["fs:secret-place"],
         identities={"other": {"priv-wallet": "secret-place", "name": "x"}},
         on={"start": [{"device": "d", "priv": {"k": "secret-place"}}]},
         store=[
