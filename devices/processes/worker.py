@@ -158,7 +158,7 @@ class Worker:
         limit = self._node.config.process_worker_max_idle / 1000
         if not await self._asked_within(min(REST, limit)):
             await self._snapshot_if_due(at_target=True, rested=True)
-            await self._asked_within(limit - REST)
+            await self._asked_within(max(limit - REST, 0))
         if not self._waiting:
             # No await up to the end of the task: nobody can begin to wait in between.
             self.closed = True

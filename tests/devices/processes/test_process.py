@@ -295,6 +295,20 @@ async def test_only_so_many_workers_stay_warm(gated):
             assert (await process.state(1))["at-slot"] == 1
 
 
+@pytest.mark.parametrize("idle", [100, 5000])
+async def test_a_worker_that_nobody_asks_ends(gated, autojump_clock, idle):
+    async with running_node(devices={"gated@1.0": gated}, process_worker_max_idle=idle) as node:
+        process = await spawn(node, execution_device="gated@1.0")
+        await process.state(0)
+        workers = node.devices.get("process@1.0")._workers
+        await trio.sleep(idle / 1000 - 0.05)
+        assert workers.names() == [process.id]
+        await trio.sleep(0.1)
+        assert workers.names() == []
+        await process.send()
+        assert (await process.state(1))["at-slot"] == 1
+
+
 async def test_as_execution_answers_and_leaves_no_trace(node):
     process = await spawn(node)
     await process.state(0)
