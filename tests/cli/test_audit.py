@@ -11,6 +11,7 @@ from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cli import main
 from hyperbeam_trio.codec.commit import commit_signed
 from hyperbeam_trio.codec.ids import signed_id
+from hyperbeam_trio.crypto.key_file import generate_wallet
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.store import open_store
 from hyperbeam_trio.testing.node import fixed_wallet, running_node, served
@@ -262,3 +263,28 @@ async def test_two_schedules_part_in_an_assignment(audit, store):
     assert out[0].startswith("slot 31: ")
     assert out[1] == "    the slot's assignments differ: these are two schedules"
     assert out[-1].endswith(f"{SLOTS - 31} differ or are flawed, the first at slot 31.")
+
+
+async def _followed(store: str) -> str:
+    """A process that another node schedules, computed on a store of ours."""
+    async with running_node() as there, served(there) as url:
+        hint = f"{there.address}?hint={url}"
+        module = {"content-type": "application/lua", "body": PROGRAM}
+        process = await spawn(there, execution_device="lua@5.3a", module=module, scheduler=hint)
+        for number in range(5):
+            await process.send(number=number)
+        definition = await there.cache.load_all(await there.cache.read(process.id))
+        options = {"store": [store], "http_allow_private": ["127.0.0.1"]}
+        options["scheduler_async_remote_cache"] = False
+        async with running_node(wallet=generate_wallet("ed25519"), **options) as here:
+            await here.cache.write(definition)
+            await Running(here, process.id).state(5)
+    return process.id
+
+
+def test_a_schedule_that_is_elsewhere_is_replayed_from_its_copies(audit, store):
+    process = trio.run(_followed, store)
+    code, out, err = audit(process, "--store", store)
+    assert (code, out) == (0, ["Replayed slots 0 to 5, compared 6 stored states: equal."])
+
+    assert "The schedule is elsewhere and was not checked" in err
