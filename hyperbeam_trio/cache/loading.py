@@ -62,12 +62,15 @@ class Loader(Reader):
     async def load_all(self, value: Value) -> Value:
         """The value with every link in it loaded, however deep; equal ids are read once.
 
-        Can be huge. Raises as `load` does, and `TooLarge` beyond 256 levels.
+        Can be huge; what holds no link comes back as it is. Raises as `load` does, and `TooLarge`
+        beyond 256 levels.
         """
         contents: dict[str, Value] = {}
-        if self.store.scope != "local":
-            await self._prefetch(value, contents)
         try:
+            if type(value) not in _DEEP or not _may_hold_link(value, 0):
+                return value
+            if self.store.scope != "local":
+                await self._prefetch(value, contents)
             return await _Walk(self._follow, contents).whole(value, 0)
         except RecursionError:
             # The caller stands deep in the stack already.
@@ -149,6 +152,25 @@ class _Walk:
 
 
 _DEEP = frozenset({Link, Message, list, Resolve})
+
+
+def _may_hold_link(value: Value, depth: int) -> bool:
+    """Whether there is a link in a value that holds others, or it is nested too deep to tell."""
+    if type(value) is Message:
+        items: Iterable[Value] = value._items.values()
+    elif type(value) is list:
+        items = value
+    elif type(value) is Resolve:
+        items = value.sequence
+    else:
+        return True
+    if depth > MAX_NESTING:
+        return True
+    # A generator would take another frame of Python's stack for each level.
+    for item in items:  # noqa: SIM110
+        if type(item) in _DEEP and _may_hold_link(item, depth + 1):
+            return True
+    return False
 
 
 def _reloaded(message: Message, items: dict[str, Value]) -> Message:

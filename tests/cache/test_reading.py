@@ -139,6 +139,13 @@ async def test_equal_parts_are_read_once_and_shared(cache: Cache, store: DictSto
     assert found["left"] is found["right"]
 
 
+async def test_what_holds_no_link_is_loaded_already(cache: Cache) -> None:
+    whole = Message(nested={"list": [1, {"deep": "er"}], "data": LARGE})
+    assert await cache.load_all(whole) is whole
+    nested: Value = [Link(await cache.write(whole))]
+    assert await cache.load_all(Message.of({"a": nested})) == Message(a=[whole])
+
+
 async def test_too_much_nesting_is_refused_both_ways(cache: Cache) -> None:
     deep = Message(leaf=1)
     for _ in range(250):
