@@ -58,6 +58,7 @@ class Staging:
         self, known: Callable[[str], object] = lambda key: None, blob_bytes: int = BLOB_BYTES
     ) -> None:
         self.loaded: dict[str, bytes] = {}
+        self._heads: dict[int, tuple[bytes, bytes, bytes]] = {}
         self.hashed: dict[int, tuple[bytes, str]] = {}
         self._known = known
         self._blob_bytes = blob_bytes
@@ -289,9 +290,17 @@ class Staging:
         if evidence.item is not None and evidence.tail is not None:
             items["item"], items["item-tail"] = self.part(evidence.item), evidence.tail
         elif evidence.item is not None:
-            head, tail = _split_item(evidence.item, message, self._blob_bytes)
+            head, tail = self._split(evidence.item, message)
             items["item"], items["item-tail"] = self.part(head), self.part(tail)
         return items
+
+    def _split(self, item: bytes, message: Message) -> tuple[bytes, bytes]:
+        """A signed item before and from its data; the same objects however often it is staged."""
+        known = self._heads.get(id(item))
+        if known is None:
+            head, tail = _split_item(item, message, self._blob_bytes)
+            known = self._heads[id(item)] = item, head, tail
+        return known[1], known[2]
 
 
 # Most messages are signed like others, so what only their signatures differ in is kept.

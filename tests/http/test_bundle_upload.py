@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 import httpx
@@ -18,7 +18,9 @@ from hyperbeam_trio.crypto.bundle import FORMAT_TAGS, build_list, build_map
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
-from hyperbeam_trio.errors import CorruptData, TooLarge
+from hyperbeam_trio.errors import CorruptData, HyperbeamError, TooLarge
+from hyperbeam_trio.http.exchange import HttpRequest
+from hyperbeam_trio.http.upload import read_upload
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node, served
@@ -218,3 +220,77 @@ async def test_an_item_that_can_not_be_built_anew_is_verified_as_it_came() -> No
     async with running_node(**FEW) as node, served(node) as url:
         assert (await send(url, whole.to_bytes())).status_code == 200
         assert (await verdict(url, whole.id)).text == "true"
+
+
+class Arriving:
+    """A request's body that is there already, in chunks of some size."""
+
+    def __init__(self, raw: bytes, size: int) -> None:
+        self._raw = raw
+        self._starts = range(0, len(raw), size)
+        self._left = iter(self._starts)
+
+    async def read(self, limit: int) -> bytes:
+        return self._raw
+
+    def chunks(self) -> Arriving:
+        return self
+
+    def __aiter__(self) -> Arriving:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for start in self._left:
+            return self._raw[start : start + self._starts.step]
+        raise StopAsyncIteration
+
+
+def arriving(raw: bytes, size: int = 70_001) -> HttpRequest:
+    return HttpRequest("POST", b"/", [], Arriving(raw, size))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_no_changed_or_missing_byte_of_index_or_header_gets_in(seed: int) -> None:
+    raw, choice = OUTER.to_bytes(), Random(seed)
+    async with running_node(**FEW) as node:
+        before = await node.store.list()
+        for _ in range(5):
+            at = choice.randrange(len(OUTER.raw) + 2000)
+            changed = bytearray(raw)
+            changed[at] ^= 1 << choice.randrange(8)
+            cut = raw[:at] + raw[at + 1 :]
+            for damaged in (bytes(changed), cut):
+                with pytest.raises(HyperbeamError) as refused:
+                    await read_upload(arriving(damaged), node)
+                assert refused.value.status in (400, 413)
+        assert await node.store.list() == before
+
+
+@pytest.mark.parametrize("size", [1000, MIB, 64 * MIB])
+async def test_chunks_of_any_size_make_the_same_message(size: int) -> None:
+    expected = read_item(OUTER)
+    assert isinstance(expected, Message)
+    async with running_node(**FEW) as node:
+        message = await read_upload(arriving(OUTER.to_bytes(), size), node)
+        assert isinstance(message, Message)
+        assert verify_message(message, committers="all")
+        assert await node.cache.write(message) == await node.cache.write(expected)
+
+
+async def test_who_hangs_up_leaves_nothing() -> None:
+    raw = HUGE.to_bytes()
+    async with running_node(**FEW) as node, served(node) as url:
+        before = await node.store.list()
+        stream = await trio.open_tcp_stream("127.0.0.1", int(url.rstrip("/").rpartition(":")[2]))
+        head = f"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {len(raw)}\r\n"
+        await stream.send_all(f"{head}content-type: application/ans104\r\n\r\n".encode())
+        await stream.send_all(raw[: 5 * MIB // 2])
+        await until(node, lambda keys: len(keys) > len(before))
+        await stream.aclose()
+        await until(node, lambda keys: keys == before)
+
+
+async def until(node: Node, holds: Callable[[Sequence[str]], bool]) -> None:
+    with trio.fail_after(10):
+        while not holds(await node.store.list()):
+            await trio.lowlevel.checkpoint()
