@@ -30,7 +30,7 @@ from hyperbeam_trio.errors import (
     NodeError,
     StateLost,
 )
-from hyperbeam_trio.message import Message
+from hyperbeam_trio.message import Link, Message
 
 if TYPE_CHECKING:
     from hyperbeam_trio.node import Node
@@ -69,7 +69,10 @@ class _Waiter:
 
 
 class Worker:
-    """Computes one process; `compute` may be called from many tasks at once."""
+    """Computes one process; `compute` may be called from many tasks at once.
+
+    `weight` is the size of what its guest held at the last snapshot, in bytes.
+    """
 
     def __init__(self, node: Node, process: Process, on_idle: Callable[[], None]) -> None:
         self.process = process
@@ -90,6 +93,7 @@ class Worker:
         self._snapshot_time = trio.current_time()
         self._snapshot_took = 0.0
         self._worked = 0.0
+        self.weight = 0
         self._needs: set[Worker] = set()
 
     @property
@@ -303,7 +307,10 @@ class Worker:
         """The state after a slot with its guest, from its snapshot; `None` if that is spoilt."""
         try:
             found = await self._states.read_snapshot(slot)
-            return found and await resume(self.process, *found, self._context)
+            if found is None:
+                return None
+            self.weight = await self._weight_of(found[1])
+            return await resume(self.process, *found, self._context)
         except (StateLost, CorruptData) as error:
             known = self.process.id, slot, error.text
             log.warning("The snapshot of %s at slot %d does not do: %s", *known)
@@ -335,6 +342,21 @@ class Worker:
             return
         self._snapshot_slot, self._snapshot_time = slot, trio.current_time()
         self._snapshot_took, self._worked = self._snapshot_time - begun, 0.0
+        self.weight = await self._weight_of(snapshot)
+
+    async def _weight_of(self, snapshot: Message) -> int:
+        """Bytes of the memories in a snapshot, none of which is loaded."""
+        weight = 0
+        for value in snapshot.values():
+            if isinstance(value, Link) and value.kind == "message":
+                value = await self._context.load(value)
+            if isinstance(value, Message):
+                weight += await self._weight_of(value)
+            elif isinstance(value, Link):
+                weight += value.size
+            elif isinstance(value, bytes):
+                weight += len(value)
+        return weight
 
 
 _current: ContextVar[Worker | None] = ContextVar("hyperbeam_trio_process_worker", default=None)

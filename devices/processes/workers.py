@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Workers:
-    """Starts workers on demand; beyond option `process-workers-max` the idlest ones end."""
+    """Starts workers on demand.
+
+    Beyond the options `process-workers-max` and `process-workers-memory` the idlest ones end.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -60,10 +63,13 @@ class Workers:
         """End the workers that have been idle longest, as many as are too many."""
         config = self._node.config
         limit = config.process_workers_max if config.process_workers else 0
+        weight = sum(worker.weight for worker in self._recent.values())
         for id, worker in list(self._recent.items()):
-            if len(self._recent) <= limit and not worker.closed:
+            heavy = weight > config.process_workers_memory and len(self._recent) > 1
+            if len(self._recent) <= limit and not heavy and not worker.closed:
                 continue
             if worker.closed or worker.idle:
                 del self._recent[id]
+                weight -= worker.weight
                 if not worker.closed:
                     self._tasks.stop(id)

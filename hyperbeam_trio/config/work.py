@@ -13,6 +13,7 @@ from hyperbeam_trio.config.option import (
     integer,
     listing,
     optional,
+    size,
     text,
 )
 
@@ -34,6 +35,7 @@ class ProcessOptions(Options):
 
     process_workers = Option(boolean, True, "keep a process's guest warm between slots")
     process_workers_max = Option(integer(1), 64, "warm processes at once")
+    process_workers_memory = Option(size, "4GiB", "bytes of guests that stay warm, but for one")
     process_worker_max_idle = Option(integer(1), 300_000, "ms that an idle one stays warm")
     process_now_from_cache = Option(
         _NOW, "false", "now answers with the newest state kept: if there is one (true), always"

@@ -150,6 +150,20 @@ async def test_snapshots_that_cost_more_than_they_save_wait_for_a_rest(autojump_
         assert await slots_with_snapshots(process) == [1, 3]
 
 
+@pytest.mark.parametrize(("memory", "warm"), [(40, 3), (12, 2), (5, 1), (4, 1)])
+async def test_only_so_much_memory_stays_warm(autojump_clock, memory, warm):
+    options = {"devices": {"heavy@1.0": HeavyDevice}, "process_workers_memory": memory}
+    async with running_node(**options) as node:
+        processes = []
+        for seed in range(3):
+            processes.append(await spawn(node, execution_device="heavy@1.0", seed=seed))
+            await processes[-1].state(0)
+            await trio.sleep(10)
+        workers = node.devices.get("process@1.0")._workers
+        assert workers.names() == sorted(process.id for process in processes[-warm:])
+        assert (await processes[0].state(0))["at-slot"] == 0
+
+
 async def test_what_a_client_gets_is_the_memory_itself(program):
     async with running_node() as node:
         process = await begun(node, program)
