@@ -27,6 +27,7 @@ from hyperbeam_trio.errors import (
     CorruptData,
     HyperbeamError,
     InfiniteRecursion,
+    NecessaryMessageNotFound,
     NodeError,
     StateLost,
 )
@@ -311,7 +312,7 @@ class Worker:
                 return None
             self.weight = await self._weight_of(found[1])
             return await resume(self.process, *found, self._context)
-        except (StateLost, CorruptData) as error:
+        except (StateLost, CorruptData, NecessaryMessageNotFound) as error:
             known = self.process.id, slot, error.text
             log.warning("The snapshot of %s at slot %d does not do: %s", *known)
             return None

@@ -178,7 +178,8 @@ async def test_what_a_client_gets_is_the_memory_itself(program):
         assert link == Link(hash_id(body), "binary", len(body))
 
 
-async def test_a_damaged_snapshot_is_passed_over(program, tmp_path):
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_damaged_snapshot_is_passed_over(program, tmp_path, gone):
     store = [f"lmdb://{tmp_path}/data"]
     last = len(CODES)
     async with running_node(store=store, process_snapshot_slots=1) as node:
@@ -187,11 +188,14 @@ async def test_a_damaged_snapshot_is_passed_over(program, tmp_path):
         await kept(process)
         await forget_states(process, last)
         newest = await node.cache.lookup(f"computed/{process.id}/snapshot/{last - 1}")
-        body = (await node.cache.load(Link(newest)))["3"]
-        link = (await node.cache.load(body))["body"]
+        body_id = (await node.cache.load(Link(newest)))["3"].id
+        link = (await node.cache.load(Link(body_id)))["body"]
         page = (await node.store.get(f"parts/{link.id}")) or b""
         assert page
-        await node.store.put({f"parts/{link.id}": page[:-1] + b"!"})
+        if gone:
+            await node.store.delete([f"message/{body_id}"])
+        else:
+            await node.store.put({f"parts/{link.id}": page[:-1] + b"!"})
     async with running_node(store=store) as node:
         assert unsigned_id(await Running(node, process.id).state(last)) == fresh[last]
 
