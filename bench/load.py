@@ -145,7 +145,7 @@ class Load:
         before = [cpu_seconds(pid) for pid in workers]
         answers, _ = self._keep_busy(target, seconds)
         used = [cpu_seconds(pid) - past for pid, past in zip(workers, before, strict=True)]
-        return answers / max(*used, 1e-6)
+        return answers / max(used)
 
     def percentile(self, target: str, connections: int, seconds: float) -> float:
         """The time within which 99 of 100 answers come, in seconds."""
@@ -312,9 +312,9 @@ def drive(
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
+    """The processes that the threads of a process have started."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in lists for child in path.read_text().split()]
 
 
 def cpu_seconds(pid: int) -> float:
