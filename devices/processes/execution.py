@@ -83,8 +83,11 @@ async def execute(state: Message, assignment: Message, context: Context) -> Mess
             raise _failed(error, slot, "compute") from error
         after = before.set_values({"results": _failure(error)})
     done = after.without(*_NOT_STATE).uncommitted().with_hashpath(None)
-    # What a program does to its own definition has no effect: it is what the process is.
     process = before["process"]
+    if done.get("process") is not process:
+        # What a program does to its own definition has no effect: it is what the process is. Taken
+        # away first, since one that only lacks its signatures would be as good as equal.
+        done = done.without("process")
     return done.set_values({"device": PROCESS_DEVICE, "at-slot": slot, "process": process})
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from hyperbeam_trio.codec.ids import signed_id
+from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.message import Atom, Message
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.processes.conftest import Running, spawn
@@ -140,6 +142,24 @@ async def test_a_lua_guest_ends_its_own_slot(node, rubbish):
 @pytest.mark.parametrize("rubbish", WASM_RUBBISH.values(), ids=WASM_RUBBISH)
 async def test_a_wasm_guest_ends_its_own_slot(node, rubbish):
     await _ends_its_own_slot(await wasm_guest(node), "#-", rubbish)
+
+
+class UnsigningDevice(Device):
+    """Gives back its process without those who signed it."""
+
+    name = "unsigning@1.0"
+
+    @key
+    async def compute(self, base, request, context):
+        definition = base["process"].uncommitted()
+        return base.without("process").set_values({"process": definition})
+
+
+async def test_a_definition_keeps_its_signatures():
+    async with running_node(devices={"unsigning@1.0": UnsigningDevice}) as node:
+        process = await spawn(node, execution_device="unsigning@1.0")
+        definition = await node.cache.load((await process.state(0))["process"])
+        assert signed_id(definition) == process.id
 
 
 async def test_a_program_can_not_change_its_definition(node):
