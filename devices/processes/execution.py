@@ -37,14 +37,15 @@ Where: TypeAlias = dict[str, Detail]
 async def begin(process: Process, context: Context) -> Message:
     """The initialised state before slot 0: `at-slot` is -1."""
     state = await _called(process.begun(), "init", context)
-    return state.uncommitted().set_values({"initialized": b"true", "at-slot": -1})
+    begun = state.uncommitted().set_values({"initialized": b"true", "at-slot": -1})
+    return _defined_by(process.definition, begun)
 
 
 async def resume(process: Process, state: Message, snapshot: Message, context: Context) -> Message:
     """A state that was kept, with what its execution device had beside it."""
     stored = state.set_values({"process": process.definition, "snapshot": snapshot})
     resumed = await _called(stored, "normalize", context)
-    return resumed.without("snapshot").uncommitted()
+    return _defined_by(process.definition, resumed.without("snapshot").uncommitted())
 
 
 async def take_snapshot(state: Message, context: Context) -> Message:
@@ -83,12 +84,16 @@ async def execute(state: Message, assignment: Message, context: Context) -> Mess
             raise _failed(error, slot, "compute") from error
         after = before.set_values({"results": _failure(error)})
     done = after.without(*_NOT_STATE).uncommitted().with_hashpath(None)
-    process = before["process"]
-    if done.get("process") is not process:
-        # What a program does to its own definition has no effect: it is what the process is. Taken
-        # away first, since one that only lacks its signatures would be as good as equal.
-        done = done.without("process")
-    return done.set_values({"device": PROCESS_DEVICE, "at-slot": slot, "process": process})
+    done = done.set_values({"device": PROCESS_DEVICE, "at-slot": slot})
+    return _defined_by(before["process"], done)
+
+
+def _defined_by(definition: Value, state: Message) -> Message:
+    """The state with its definition: what a program does to that has no effect."""
+    if state.get("process") is definition:
+        return state
+    # Taken away first: one that only lacks its signatures would be as good as equal.
+    return state.without("process").set_values({"process": definition})
 
 
 async def _executed(before: Message, request: Message, context: Context) -> Message:

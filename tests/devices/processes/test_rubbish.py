@@ -150,9 +150,15 @@ class UnsigningDevice(Device):
     name = "unsigning@1.0"
 
     @key
-    async def compute(self, base, request, context):
+    async def init(self, base, request, context):
         definition = base["process"].uncommitted()
         return base.without("process").set_values({"process": definition})
+
+    @key
+    async def compute(self, base, request, context):
+        signers = len(base["process"].signers)
+        state = await self.init(base, request, context)
+        return state.set(results={"signers": signers})
 
 
 async def test_a_definition_keeps_its_signatures():
@@ -160,6 +166,7 @@ async def test_a_definition_keeps_its_signatures():
         process = await spawn(node, execution_device="unsigning@1.0")
         definition = await node.cache.load((await process.state(0))["process"])
         assert signed_id(definition) == process.id
+        assert await process.result(0, "signers") == 1
 
 
 async def test_a_program_can_not_change_its_definition(node):
