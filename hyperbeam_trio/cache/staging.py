@@ -258,7 +258,7 @@ class Staging:
         Otherwise anybody could add keys to a signed message and have them read under its id.
         """
         items = message._items
-        if committed >= items.keys() or all(k in committed or not _is_stored(k) for k in items):
+        if committed.issuperset(items) or all(k in committed or not _is_stored(k) for k in items):
             return id
         stored = self._stored(message._items, depth)
         kept = {key: value for key, value in stored.items() if key in committed}

@@ -81,7 +81,7 @@ def _completed(
         id, signature = parts["id"].decode(), from_base64(encoded, "signature")
     except (KeyError, ValueError) as problem:
         raise damaged(key, str(problem)) from problem
-    if "base" in parts and content._items.keys() >= frozenset(names):
+    if "base" in parts and frozenset(names).issubset(content._items):
         evidence = Evidence(Covered(content._items, names), parts["base"])
     return Commitment(
         id,

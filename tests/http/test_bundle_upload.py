@@ -294,3 +294,16 @@ async def until(node: Node, holds: Callable[[Sequence[str]], bool]) -> None:
     with trio.fail_after(10):
         while not holds(await node.store.list()):
             await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("size", [100, 20_000])
+async def test_a_bundle_of_many_items_is_answered_and_read_back(size: int) -> None:
+    items = [DataItem.create(data(size, n), [(b"n", b"%d" % n)]).sign(BOB) for n in range(100)]
+    whole = bundled(*items).sign(ALICE)
+    async with running_node(**FEW) as node, served(node) as url:
+        answer = await send(url, whole.to_bytes())
+        assert (answer.status_code, answer.text) == (200, "hyperbeam-trio")
+        found = await stored(node, whole.id)
+        assert list(found.signers) == [ALICE.address]
+        assert len(found) == 101
+        assert (await stored(node, items[99].id))["n"] == b"99"
