@@ -227,7 +227,9 @@ async def _running(
         names = NameService()
         timestamps = TimestampService(config)
         await stack.enter_async_context(_layer("store", store.serve))
-        signers = Signers(os.cpu_count() or 1)
+        # One core stays free: a signer that holds the interpreter's lock must not wait behind
+        # another one while the loop wants it.
+        signers = Signers(max(1, (os.cpu_count() or 1) - 1))
         await stack.enter_async_context(_layer("signers", signers.run))
         await stack.enter_async_context(_layer("name service", names.run))
         await stack.enter_async_context(_layer("timestamp service", timestamps.run))
