@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import click
-
 from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.errors import BadRequest
 
@@ -17,7 +15,7 @@ def shielded(argument: str) -> str:
     return f"/{argument}" if argument.startswith("-") and is_id(argument) else argument
 
 
-def process_id(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def process_id(value: str) -> str:
     """The id of a process, given with or without the `/` of a path; `BadRequest` for others."""
     id = value.removeprefix("/")
     if not is_id(id) or len(id) != _ID_LENGTH:

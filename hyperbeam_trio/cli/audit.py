@@ -18,12 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Display
 
 from hyperbeam_trio.cache import Cache
+from hyperbeam_trio.cli.arguments import pairs_of, process_id
 from hyperbeam_trio.cli.auditing import Audit
 from hyperbeam_trio.cli.other_node import OtherNode
 from hyperbeam_trio.cli.replay import replaying_node
 from hyperbeam_trio.cli.store_view import opened_specs
 from hyperbeam_trio.config import NodeConfig
-from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.errors import BadRequest, HyperbeamError, single_cause
 
 DIFFERS: Final = 1
@@ -54,13 +54,13 @@ def command(
     state differs or an assignment is flawed, 2 if a state can't be computed. A node may be using
     the store meanwhile. Limits and devices should be configured as in that node.
     """
-    flags: dict[str, Any] = dict(_name_and_value(option) for option in options)
-    if store:
-        flags["store"] = list(store)
     try:
+        flags: dict[str, Any] = {**pairs_of(options)}
+        if store:
+            flags["store"] = list(store)
         config = NodeConfig.from_sources(files, os.environ, flags)
-        _check(process, first, last)
-        differing = trio.run(_audit, process, config, first, last, against)
+        _check(first, last)
+        differing = trio.run(_audit, process_id(process), config, first, last, against)
     except HyperbeamError as error:
         _fail(error)
     except BaseExceptionGroup as group:
@@ -77,18 +77,9 @@ def _fail(error: HyperbeamError) -> NoReturn:
     sys.exit(FAILED)
 
 
-def _check(process: str, first: int, last: int | None) -> None:
-    if not is_id(process) or len(process) != 43:
-        raise BadRequest(f"{process!r} is no id of a process; one has 43 characters.")
+def _check(first: int, last: int | None) -> None:
     if last is not None and last < first:
         raise BadRequest(f"--to {last} comes before --from {first}.")
-
-
-def _name_and_value(option: str) -> tuple[str, str]:
-    name, equals, value = option.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{option!r} has no value; write NAME=VALUE.")
-    return name, value
 
 
 async def _audit(

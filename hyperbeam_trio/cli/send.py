@@ -15,7 +15,7 @@ from hyperbeam_trio.message import Message, Value
 
 
 @click.command()
-@click.argument("process", callback=process_id)
+@click.argument("process")
 @click.argument("keys", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--data", help="Its data; `-` reads the standard input.")
 @click.option("--node", default=DEFAULT_NODE, show_default=True, metavar="URL")
@@ -25,7 +25,12 @@ def command(
     process: str, keys: tuple[str, ...], data: str | None, node: str, wallet: str, as_json: bool
 ) -> None:
     """Send a message to PROCESS, deliver what it sends on, and print its slot and results."""
-    message = {"type": "Message", "target": process, "data-protocol": "ao", "variant": "ao.N.1"}
+    message = {
+        "type": "Message",
+        "target": process_id(process),
+        "data-protocol": "ao",
+        "variant": "ao.N.1",
+    }
     if data is not None:
         message["data"] = sys.stdin.read() if data == "-" else data
     answer = trio.run(_send, Message({**message, **pairs_of(keys)}), node, wallet)

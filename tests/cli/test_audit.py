@@ -146,7 +146,7 @@ def test_states_that_are_not_stored_are_not_compared(audit, store, process):
         (["A" * 43, "--to", "4"], "is not stored here"),
         (["A" * 43, "--against", "http://127.0.0.1:1"], "did not answer"),
         (["A" * 43, "--from", "x"], "not a valid integer"),
-        (["A" * 43, "--option", "port"], "write NAME=VALUE"),
+        (["A" * 43, "--option", "port"], "expected KEY=VALUE"),
     ],
 )
 def test_what_can_not_be_told_ends_with_status_2(audit, store, process, arguments, complaint):
