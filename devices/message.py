@@ -119,7 +119,10 @@ class MessageDevice(Device):
         kind = request.text("type", "signed")
         if kind in ("unsigned", "hmac-sha256"):
             secret = request.binary("secret", None)
-            return commit_unsigned(target, bundle=bundle, committed=names, secret=secret)
+            order = context.config.component_order
+            return commit_unsigned(
+                target, bundle=bundle, committed=names, secret=secret, order=order
+            )
         if kind not in ("signed", *context.node.wallet.algorithms):
             raise BadRequest(f"type is {kind!r}; expected 'signed' or 'unsigned'.")
         _require_operator(request, context)
@@ -130,6 +133,7 @@ class MessageDevice(Device):
             committed=names,
             bundle=bundle,
             tag=base.hashpath,
+            order=context.config.component_order,
         )
 
     @key

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hyperbeam_trio.codec.commit import commit_signed
+from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.devices.message import MessageDevice
 from hyperbeam_trio.errors import BadRequest, Forbidden, KeyNotFound
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.testing.device import DeviceContract
+from hyperbeam_trio.testing.node import running_node
 from tests import vectors
 
 OURS = {
@@ -90,3 +92,12 @@ async def test_private_keys_are_never_shown(node, key):
 async def test_an_unknown_set_mode_is_refused(node):
     with pytest.raises(BadRequest, match="'deep' or 'explicit'"):
         await node.resolve(Message(a="1"), Message({"path": "set", "set-mode": "sideways"}))
+
+
+async def test_components_may_come_in_the_order_of_the_keys():
+    async with running_node(component_order="committed") as node:
+        asked = Message(path="commit", type="unsigned", committed=["c", "body", "a"])
+        committed = await node.resolve(Message(a="1", body="b", c="2"), asked)
+    (commitment,) = committed.commitments.values()
+    assert commitment.committed == ("c", "body", "a")
+    assert verify_message(committed)
