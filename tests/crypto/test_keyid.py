@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,3 +148,9 @@ def test_any_keyid_and_signature_are_answered(text, algorithm, signature):
     keyid = Keyid.parse(text, algorithm)
     assert keyid.text == text
     assert verify_signature(algorithm, keyid, b"base", signature) is False
+
+
+@given(st.sampled_from([b"constant:ao", b"ao", b"another", b"k" * 100]), st.binary(max_size=5000))
+def test_an_hmac_is_that_of_the_standard_library(key, base):
+    assert hmac_sha256(key, base) == hmac.digest(key, base, "sha256")
+    assert hmac_sha256(key, base) == hmac_sha256(key, base)
