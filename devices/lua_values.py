@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import to_base64url
-from hyperbeam_trio.devices.lua_vm import UnfitValue
+from hyperbeam_trio.devices.lua_vm import Lasting, UnfitValue, alike
 from hyperbeam_trio.message import (
     Atom,
     Message,
@@ -50,7 +50,9 @@ class Shown:
     def of(cls, message: Message) -> Shown:
         """A loaded message, converted once."""
         crossing = Crossing()
-        return cls(message, crossing.into(message), crossing._signed)
+        table = crossing.into(message)
+        lasting = Lasting(table) if type(table) is dict else table
+        return cls(message, lasting, crossing._signed)
 
 
 class Crossing:
@@ -108,7 +110,7 @@ class Crossing:
 
     def _message_out(self, table: dict[str, Any]) -> Message:
         before = self._shown_before
-        if before is not None and _alike(table, before.table):
+        if before is not None and alike(table, before.table):
             return before.message
         items = {
             key: self.out(item)
@@ -153,13 +155,4 @@ def _entry_of(commitment: Commitment) -> dict[str, Any]:
 
 
 def _still_holds(signed: _Signed, table: Mapping[str, Any]) -> bool:
-    return all(_alike(table.get(key), signed.shown.get(key)) for key in signed.commitment.committed)
-
-
-def _alike(ours: Any, theirs: Any) -> bool:
-    """Equal with types, as `1`, `1.0` and `True` are signed differently."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return ours.keys() == theirs.keys() and all(_alike(ours[k], theirs[k]) for k in ours)
-    if isinstance(ours, list) and isinstance(theirs, list):
-        return len(ours) == len(theirs) and all(map(_alike, ours, theirs))
-    return type(ours) is type(theirs) and bool(ours == theirs)
+    return all(alike(table.get(key), signed.shown.get(key)) for key in signed.commitment.committed)

@@ -17,7 +17,7 @@ from hyperbeam_trio.devices.lua_vm.failures import (
 from hyperbeam_trio.devices.lua_vm.host import Host, HostCall, HostFunction, HostTrouble
 from hyperbeam_trio.devices.lua_vm.sandbox import SANDBOXED, Limits
 from hyperbeam_trio.devices.lua_vm.state import LuaState
-from hyperbeam_trio.devices.lua_vm.values import Result, Value
+from hyperbeam_trio.devices.lua_vm.values import Lasting, Result, Value, alike
 from hyperbeam_trio.devices.lua_vm.vm import LuaVM, Modules
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "HostCall",
     "HostFunction",
     "HostTrouble",
+    "Lasting",
     "Limits",
     "LuaError",
     "LuaState",
@@ -40,4 +41,5 @@ __all__ = [
     "UnfitResult",
     "UnfitValue",
     "Value",
+    "alike",
 ]

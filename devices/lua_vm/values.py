@@ -8,7 +8,7 @@ plain bytes, int, float, bool, None, list and dict, dicts in the order of their 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from lupa import lua53
@@ -30,11 +30,24 @@ _SCALARS = frozenset({bytes, int, bool, type(None)})
 _DROPPED = object()
 
 
-def to_lua(runtime: lua53.LuaRuntime, value: Value) -> Any:
+class Lasting(dict[str, Any]):
+    """A mapping that goes into many calls and never changes: a VM keeps it converted."""
+
+    __slots__ = ()
+
+
+Lend: TypeAlias = Callable[[Lasting], Any]
+"""Gives a new table of the runtime that holds what a `Lasting` does."""
+
+
+def to_lua(runtime: lua53.LuaRuntime, value: Value, lend: Lend | None = None) -> Any:
     """`value` as the binding takes it: a scalar, or a new table in `runtime`.
 
-    Raises UnfitValue for integers beyond 64 bits, too deep nesting, and types that aren't values.
+    `lend` makes what stands for a `Lasting` right below `value`. Raises UnfitValue for integers
+    beyond 64 bits, too deep nesting, and types that aren't values.
     """
+    if lend is not None and type(value) is dict:
+        value = {k: lend(v) if type(v) is Lasting else v for k, v in value.items()}
     plain = _plain(value, DEPTH)
     if type(plain) is dict or type(plain) is list:
         return runtime.table_from(plain, recursive=True)
@@ -44,7 +57,7 @@ def to_lua(runtime: lua53.LuaRuntime, value: Value) -> Any:
 def _plain(value: Any, depth: int) -> Any:
     """A fresh tree of dicts with bytes for keys: the binding must never see one object twice."""
     kind = type(value)
-    if kind is bytes or kind is bool or value is None or kind is float:
+    if kind is bytes or kind is bool or value is None or kind is float or kind is _TABLE:
         return value
     if kind is int:
         return _checked_integer(value)
@@ -87,6 +100,11 @@ class Reader:
     def __init__(self, items: int) -> None:
         self._left = items
 
+    @property
+    def left(self) -> int:
+        """How many items may still be read."""
+        return self._left
+
     def read(self, value: Any) -> Any:
         """The value; functions and coroutines are dropped, at the top they give None.
 
@@ -94,6 +112,11 @@ class Reader:
         """
         result = self._read(value, DEPTH)
         return None if result is _DROPPED else result
+
+    def read_around(self, table: Any, key: bytes, known: Lasting, items: int) -> Any:
+        """A table that holds under `key` what is `known`, and would have so many items."""
+        self._left -= items
+        return self._table(table, DEPTH - 1, key, known)
 
     def _read(self, value: Any, depth: int) -> Any:
         kind = type(value)
@@ -109,18 +132,38 @@ class Reader:
             raise UnfitResult(f"A result of Lua is nested deeper than {DEPTH} levels, or a cycle.")
         return self._table(value, depth - 1)
 
-    def _table(self, table: Any, depth: int) -> Any:
+    def _table(
+        self, table: Any, depth: int, known_key: Any = _DROPPED, known: Lasting | None = None
+    ) -> Any:
         items = []
         for key, value in table.items():
             self._left -= 1
             if self._left < 0:
                 raise limit_reached("items")
-            if type(value) is not bytes:
+            if key == known_key:
+                value = known
+            elif type(value) is not bytes:
                 value = self._read(value, depth)
                 if value is _DROPPED:
                     continue
             items.append((key, value))
         return _list_of(items) if _is_list(items) else _dict_of(items)
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value that the binding gave is a table."""
+    return type(value) is _TABLE
+
+
+def alike(ours: Any, theirs: Any) -> bool:
+    """Equal with types, as `1`, `1.0` and `True` are signed differently."""
+    if ours is theirs:
+        return True
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(alike(ours[k], theirs[k]) for k in ours)
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(alike, ours, theirs))
+    return type(ours) is type(theirs) and bool(ours == theirs)
 
 
 def _is_list(items: list[tuple[Any, Any]]) -> bool:

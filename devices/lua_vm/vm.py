@@ -23,6 +23,7 @@ from hyperbeam_trio.devices.lua_vm.failures import (
     limit_reached,
 )
 from hyperbeam_trio.devices.lua_vm.host import Bridge, Host, HostCall
+from hyperbeam_trio.devices.lua_vm.lending import Lender
 from hyperbeam_trio.devices.lua_vm.sandbox import Limits, load_prelude, new_runtime
 from hyperbeam_trio.devices.lua_vm.values import Reader, Value, to_lua
 from hyperbeam_trio.errors import GuestError
@@ -47,6 +48,7 @@ class LuaVM:
         with self._runtime.nogc():
             self._kit = load_prelude(self._runtime, _kit(self._bridge, limits))
             self._entry = {name.decode(): f for name, f in self._kit[b"entry"].items()}
+            self._lender = Lender(self._runtime, self._entry)
             for name in sorted(host.functions):
                 self._entry["define"](name.encode())
             self._kit[b"remember_provided"]()
@@ -134,14 +136,14 @@ class LuaVM:
         guest left.
         """
         host = host or self._host
-        given = [to_lua(self._runtime, argument) for argument in arguments]
+        given = self._lender.into(arguments)
         now = host.clock() if time is None else time
         self._begin(host, replay)
         answer = self._enter("call_live" if live else "call", function.encode(), now, *given)
         if answer == b"missing":
             raise NoSuchFunction(function)
         reader = Reader(self._limits.items)
-        return [reader.read(result) for result in self._outcome(answer)]
+        return [self._lender.read(reader, result) for result in self._outcome(answer)]
 
     def host_calls(self) -> tuple[HostCall, ...]:
         """What host functions answered in the last call, for `replay`."""

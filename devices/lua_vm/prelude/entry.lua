@@ -8,6 +8,7 @@ local kit = ...
 local arm, disarm, bridge = kit.arm, kit.disarm, kit.bridge
 local error, find, format, getinfo = error, string.find, string.format, debug.getinfo
 local gmatch, next = string.gmatch, next
+local math_type, rawequal = math.type, rawequal
 local rawget, rawset, setmetatable, sub = rawget, rawset, setmetatable, string.sub
 local type, xpcall = type, xpcall
 local guest = kit.guest
@@ -85,6 +86,47 @@ function entry.call(name, time, ...)
   local f = rawget(guest, name)
   if f == nil then return "missing" end
   return enter(name, time, f, ...)
+end
+
+-- A table that goes into many calls is kept here, and each call gets a copy of its own.
+
+local kept, lent
+
+local function copy_of(t)
+  local copy = {}
+  for key, value in next, t do
+    copy[key] = type(value) == "table" and copy_of(value) or value
+  end
+  return copy
+end
+
+local function is_like(t, original)
+  local count = 0
+  for key, value in next, original do
+    local now = rawget(t, key)
+    if type(value) == "table" then
+      if type(now) ~= "table" or not is_like(now, value) then return false end
+    elseif now ~= value or math_type(now) ~= math_type(value) then
+      return false
+    end
+    count = count + 1
+  end
+  for _ in next, t do count = count - 1 end
+  return count == 0
+end
+
+function entry.keep(t) kept = t end
+
+function entry.lend()
+  lent = copy_of(kept)
+  return lent
+end
+
+-- The key under which a result holds the copy as it was lent, if it does.
+function entry.returned(result)
+  for key, value in next, result do
+    if rawequal(value, lent) then return is_like(value, kept) and key or nil end
+  end
 end
 
 -- The names of all global functions, in order.
