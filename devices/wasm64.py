@@ -6,6 +6,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +50,9 @@ QUICK_SECONDS = 0.02
 
 MAX_IMAGES = 64
 
+UNLIMITED = 1 << 62
+"""Fuel that no call uses up."""
+
 REPEATED_CALLS = 4
 """After so many calls that were repeated for a state, a copy of the memory is taken there."""
 
@@ -65,8 +69,8 @@ class WasmDevice(Device):
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
-        self._images: OrderedDict[str, Image] = OrderedDict()
-        self._quick: OrderedDict[bytes, Instance] = OrderedDict()
+        self._images: OrderedDict[tuple[str, bool], Image] = OrderedDict()
+        self._quick: OrderedDict[tuple[bytes, int | None], Instance] = OrderedDict()
 
     @key
     async def init(self, base: Message, request: Message, context: Context) -> Value:
@@ -86,7 +90,7 @@ class WasmDevice(Device):
             return state
         handle = _handle(state)
         if handle.image.stateless:
-            output = await self._call_quickly(handle, function, parameters, context)
+            output = await self._call_quickly(handle.image, state, function, parameters, context)
             return await with_results(state, output, context)
         return await self._call_live(handle, state, function, parameters, context)
 
@@ -129,18 +133,18 @@ class WasmDevice(Device):
             raise BadRequest("AOT images are not supported.")
         path = input_path(base, "image")
         value = await view_path(base, path, context)
+        metered = _fuel(base, context) is not None
         known = as_text(value) if isinstance(value, bytes) and len(value) == 43 else None
-        if known is not None and known in self._images:
-            return self._images[known]
+        if known is not None and (known, metered) in self._images:
+            return self._images[known, metered]
         if value is None:
             value = await context.view(base, "body")
         code = await _code_of(value, "/".join(path), context)
-        limit = context.config.wasm_fuel_limit
         engine = await self._running_engine(context)
-        compile_ = partial(engine.compile, code, metered=limit is not None)
+        compile_ = partial(engine.compile, code, metered=metered)
         image = await trio.to_thread.run_sync(compile_, limiter=context.node.crypto_limiter)
         if known is not None:
-            _remember(self._images, known, image)
+            _remember(self._images, (known, metered), image)
         return image
 
     async def _running_engine(self, context: Context) -> Engine:
@@ -160,7 +164,7 @@ class WasmDevice(Device):
                 return partial(self._import_from_thread, holder, context, module, name, signature)
             return wasi.bind(module, name, signature)
 
-        make = partial(Instance, image, bind, _limits(context))
+        make = partial(Instance, image, bind, _limits(image, base, context))
         instance = await trio.to_thread.run_sync(make)
         live = Live(instance, wasi)
         live.alone = not libraries
@@ -273,13 +277,20 @@ class WasmDevice(Device):
     # Calls.
 
     async def _call_quickly(
-        self, handle: Handle, function: str, parameters: list[Argument], context: Context
+        self,
+        image: Image,
+        state: Message,
+        function: str,
+        parameters: list[Argument],
+        context: Context,
     ) -> list[Number] | GuestError:
         """A call of a guest without state or imports: here, or in a thread if it takes long."""
-        instance = self._quick.pop(handle.image.digest, None)
+        known = image.digest, _fuel(state, context) if image.metered else None
+        instance = self._quick.pop(known, None)
         if instance is None or instance.damaged:
-            instance = Instance(handle.image, None, _limits(context, QUICK_SECONDS))
-        _remember(self._quick, handle.image.digest, instance)
+            limits = replace(_limits(image, state, context), seconds=QUICK_SECONDS)
+            instance = Instance(image, None, limits)
+        _remember(self._quick, known, instance)
         try:
             return instance.call(function, parameters)
         except GuestLimit as limit:
@@ -287,7 +298,7 @@ class WasmDevice(Device):
                 raise
         except GuestError as error:
             return error
-        patient = Instance(handle.image, None, _limits(context))
+        patient = Instance(image, None, _limits(image, state, context))
         try:
             return await trio.to_thread.run_sync(patient.call, function, parameters)
         except GuestLimit:
@@ -401,13 +412,18 @@ def _with_handle(base: Message, handle: Handle) -> Message:
     return base.with_private(**{_handle_key(base): handle})
 
 
-def _limits(context: Context, seconds: float | None = None) -> Limits:
+def _fuel(base: Message, context: Context) -> int | None:
+    """What a call on a state may use: that of a process has to end alike on every node."""
+    everywhere = context.config.wasm_fuel_limit
+    inside = context.config.process_fuel_limit if "process" in base else None
+    return min(everywhere or UNLIMITED, inside or UNLIMITED) if everywhere or inside else None
+
+
+def _limits(image: Image, base: Message, context: Context) -> Limits:
+    """The limits of a guest; options may have changed since its image was compiled."""
     config = context.config
-    return Limits(
-        seconds=seconds or config.wasm_time_limit,
-        memory=config.wasm_memory_limit,
-        fuel=config.wasm_fuel_limit,
-    )
+    fuel = (_fuel(base, context) or UNLIMITED) if image.metered else None
+    return Limits(seconds=config.wasm_time_limit, memory=config.wasm_memory_limit, fuel=fuel)
 
 
 def _engine_at(place: str | None) -> Engine:

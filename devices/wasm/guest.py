@@ -13,7 +13,7 @@ import wasmtime
 
 from hyperbeam_trio.devices.wasm import raw
 from hyperbeam_trio.devices.wasm.epochs import TICK_SECONDS, Epochs
-from hyperbeam_trio.devices.wasm.traps import take_error, take_trap
+from hyperbeam_trio.devices.wasm.traps import limit_error, take_error, take_trap
 from hyperbeam_trio.errors import BadRequest, GuestTrap
 
 NOT_ARMED = -1
@@ -58,6 +58,7 @@ class Guest:
             "depth",
             "epochs",
             "fuel",
+            "fuel_left",
             "fuel_limit",
             "hosts",
             "raised",
@@ -82,6 +83,7 @@ class Guest:
         self.ticks: Any = ctypes.c_uint64(limits.ticks)
         self.fuel_limit = limits.fuel
         self.fuel: Any = ctypes.c_uint64(limits.fuel or 0)
+        self.fuel_left = ctypes.c_uint64()
         self.hosts: list[object] = []
         self.depth = 0
         self.raised: BaseException | None = None
@@ -116,6 +118,17 @@ class Guest:
         """Give a call from outside its fuel."""
         if self.fuel_limit is not None and not self.depth:
             raw.set_fuel(self.context, self.fuel)
+
+    def spend(self, fuel: int) -> None:
+        """Take fuel from the call that runs now; raises `GuestLimit` if that has not so much."""
+        if self.fuel_limit is None:
+            return
+        left = self.fuel_left
+        raw.get_fuel(self.context, ctypes.byref(left))
+        if left.value < fuel:
+            raise limit_error("fuel")
+        left.value -= fuel
+        raw.set_fuel(self.context, left)
 
     @property
     def fuel_used(self) -> int:

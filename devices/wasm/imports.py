@@ -39,6 +39,9 @@ Binder = Callable[[str, str, Signature], HostFunction | None]
 MAX_VIEWS = 64
 MAX_DEPTH = 50
 """Far from Python's own recursion limit, which may not be met inside of a callback."""
+IMPORT_FUEL = 10_000
+"""What a call of an import counts where instructions are metered: it takes about as long as these.
+A guest that waits in a loop for something to change is ended by its fuel too, not by the clock."""
 TRAP_TEXT = b"host function failed"
 
 
@@ -110,6 +113,7 @@ def _callback(name: str, signature: Signature, host: HostFunction) -> Callable[.
         try:
             if guest.depth > MAX_DEPTH:
                 raise GuestTrap(f"Imports and exports call each other more than {MAX_DEPTH} deep.")
+            guest.spend(IMPORT_FUEL)
             slots = slots_at(address)
             store(slots, host(instance, unpack(slots)))
         except BaseException as error:

@@ -34,6 +34,7 @@ memory_data = _bind(_held, "wasmtime_memory_data", ctypes.c_void_p)
 memory_data_size = _bind(_held, "wasmtime_memory_data_size", ctypes.c_size_t)
 set_epoch_deadline = _bind(_held, "wasmtime_context_set_epoch_deadline", None)
 set_fuel = _bind(_held, "wasmtime_context_set_fuel", ctypes.c_void_p)
+get_fuel = _bind(_held, "wasmtime_context_get_fuel", ctypes.c_void_p)
 has_exception = _bind(_held, "wasmtime_context_has_exception", ctypes.c_bool)
 func_new_unchecked = _bind(_held, "wasmtime_func_new_unchecked", None)
 """(context, function type, callback, environment, finalizer, function); no guest code runs."""

@@ -104,7 +104,7 @@ class Outcome:
 def can_run(image: Image) -> bool:
     """Whether guests of an image can be called in series."""
     memory = image.layout.memory
-    if memory is None or image.metered:
+    if memory is None:
         return False
     word = "I" if memory.is_64 else "i"
     wanted = {"malloc": Signature(word, word), FUNCTION: Signature(word * TEXTS, word)}
@@ -127,7 +127,9 @@ class Runner:
         """Call `handle` with each pair of texts in turn; the outcomes of those that were done.
 
         Where they are fewer than the calls, the guest was ended in the middle of the next one and
-        is damaged. Blocks while the guest runs, without the GIL.
+        is damaged. Blocks while the guest runs, without the GIL. Where fuel is metered, all of
+        them share what one call may use: what is done would have been done alone too, and what is
+        ended may still go through alone.
         """
         texts = b"".join(
             _LENGTH.pack(len(text) + 1) + text + b"\0" for call in calls for text in call

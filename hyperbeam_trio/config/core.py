@@ -82,6 +82,11 @@ class DeviceOptions(Options):
     wasm_fuel_limit = Option(
         optional(integer(1)), None, "instructions, metered, that one call into WASM may take"
     )
+    process_fuel_limit = Option(
+        optional(integer(1)),
+        10_000_000_000,
+        "the same inside a process, where every node has to end the same call; the lesser counts",
+    )
     wasm_artefacts = Option(
         optional(text), "~/.cache/hyperbeam-trio", "directory where compiled modules are kept"
     )

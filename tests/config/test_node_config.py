@@ -125,6 +125,7 @@ def test_an_option_that_there_is_not_can_not_be_asked_for() -> None:
         ("wasm-fuel-limit", None, None),
         ("wasm-fuel-limit", "", None),
         ("wasm-fuel-limit", "9", 9),
+        ("process-fuel-limit", "", None),
         ("cache-writers", "a, b,", ("a", "b")),
         ("cache-writers", {"1": "a", "2": "b"}, ("a", "b")),
         ("cache-writers", '["a"]', ("a",)),

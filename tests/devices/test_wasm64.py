@@ -237,6 +237,46 @@ async def test_fuel_is_metered_where_an_option_asks_for_it():
         assert caught.value.details["limit"] == "fuel"
 
 
+async def _fuel_that_ends(node, wat: str, call: Message, **keys) -> str | None:
+    """The limit that a call meets on a base with more keys."""
+    base = await node.resolve(_base(wat, **keys), "init")
+    try:
+        await node.resolve(base, call)
+    except GuestLimit as limit:
+        return limit.details["limit"]
+    return None
+
+
+@pytest.mark.parametrize("wat", [FACTORIAL, COUNTER])
+async def test_calls_inside_a_process_are_metered(wat):
+    async with running_node(process_fuel_limit=1000, wasm_time_limit=0.05) as node:
+        forever = _call("forever")
+        assert await _fuel_that_ends(node, wat, forever) == "time"
+        assert await _fuel_that_ends(node, wat, forever, process={"x": 1}) == "fuel"
+        assert await _fuel_that_ends(node, wat, forever) == "time"
+        node.reconfigure({"process-fuel-limit": None})
+        assert await _fuel_that_ends(node, wat, forever, process={"x": 1}) == "time"
+
+
+async def test_of_two_fuel_limits_the_lesser_counts():
+    call = _call("fac", 1000.0)
+    for everywhere, inside, expected in ((100, 10**6, "fuel"), (10**6, 100, "fuel")):
+        async with running_node(wasm_fuel_limit=everywhere, process_fuel_limit=inside) as node:
+            assert await _fuel_that_ends(node, FACTORIAL, call, process={"x": 1}) == expected
+    async with running_node(wasm_fuel_limit=10**6, process_fuel_limit=10**6) as node:
+        assert await _fuel_that_ends(node, FACTORIAL, call, process={"x": 1}) is None
+
+
+async def test_a_guest_that_was_metered_goes_on_when_nothing_is_metered_any_more():
+    async with running_node(process_fuel_limit=1_000_000) as node:
+        base = await node.resolve(_base(COUNTER, process={"x": 1}), "init")
+        one = await node.resolve(base, _call("add", 1))
+        node.reconfigure({"process-fuel-limit": None})
+        for number in (2, 3):
+            again = await node.resolve(one, _call("add", number))
+            assert (await _output(node, again))[1] == [1 + number]
+
+
 async def test_compiled_modules_outlive_a_node(tmp_path):
     for _ in range(2):
         async with running_node(wasm_artefacts=str(tmp_path / "compiled")) as node:

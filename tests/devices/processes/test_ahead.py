@@ -24,11 +24,17 @@ PROGRAM = f"""
     (i64.load (i64.const 3000))
     (i64.store (i64.const 3000) (i64.add (i64.load (i64.const 3000)) (local.get 0))))
   (func (export "handle") (param $at i64) (param i64) (result i64)
-    ;; Counts; a message with `!` traps, one with `#` writes to the standard output.
+    ;; Counts; a message with `!` traps, one with `#` writes to the standard output, `%` takes
+    ;; 300,000 instructions and `$` takes all there are.
+    (local $turns i32)
+    (local.set $turns (i32.const 100000))
     (loop $next
       (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)) (then unreachable))
       (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 35)) (then (drop
         (call $write (i32.const 1) (i64.const 3008) (i64.const 1) (i64.const 3040)))))
+      (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 36)) (then (loop (br 0))))
+      (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 37)) (then (loop
+        (br_if 0 (local.tee $turns (i32.sub (local.get $turns) (i32.const 1)))))))
       (local.set $at (i64.add (local.get $at) (i64.const 1)))
       (br_if $next (i32.load8_u (local.get $at))))
     (i32.store8 (i64.const 1065) (i32.add (i32.const 48) (i32.rem_u
@@ -71,8 +77,9 @@ async def _ids(process: Running) -> list[str]:
     [{}, {20: "!"}, {1: "!", 2: "!", 39: "!"}, {20: "#"}, {12: "#", 13: "!", 30: "#"}],
     ids=["plain", "a trap", "traps", "a file", "files and a trap"],
 )
-async def test_states_are_those_of_a_process_computed_slot_by_slot(words, made_in_series):
-    async with running_node() as node:
+@pytest.mark.parametrize("fuel", [None, 10_000_000_000], ids=["not metered", "metered"])
+async def test_states_are_those_of_a_process_computed_slot_by_slot(words, fuel, made_in_series):
+    async with running_node(process_fuel_limit=fuel) as node:
         expected = await _ids(await _scheduled(node, words))
     assert not made_in_series
     async with running_node() as node:
@@ -118,3 +125,30 @@ async def test_a_slot_that_traps_is_an_error_and_the_next_goes_on():
         assert await process.result(20, "type") == Atom("error")
         data = [await process.result(slot, "data") for slot in (19, 21)]
         assert int(data[1]) == (int(data[0]) + 1) % 10
+
+
+FUEL = 1_000_000
+"""Enough for a message with `%`, not for eight."""
+
+
+@pytest.mark.parametrize(
+    ("words", "ended"),
+    [
+        ({20: "$"}, [20]),
+        ({1: "$", 2: "$", 39: "$"}, [1, 2, 39]),
+        (dict.fromkeys(range(4, 30), "%"), []),
+        ({20: "%", 21: "$", 22: "%", 23: "#"}, [21]),
+    ],
+    ids=["a loop", "loops", "long ones", "both"],
+)
+async def test_fuel_ends_the_same_slots_in_series(words, ended, made_in_series):
+    async with running_node(process_fuel_limit=FUEL) as node:
+        expected = await _ids(await _scheduled(node, words))
+    assert not made_in_series
+    async with running_node(process_fuel_limit=FUEL) as node:
+        process = await _scheduled(node, words)
+        await process.state(SLOTS)
+        assert await _ids(process) == expected
+        outcomes = [await process.result(slot) for slot in range(1, SLOTS + 1)]
+    assert [slot for slot, out in enumerate(outcomes, 1) if out.get("limit") == b"fuel"] == ended
+    assert sum(made_in_series) > 0

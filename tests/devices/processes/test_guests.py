@@ -6,6 +6,7 @@ import pytest
 import wasmtime
 
 from hyperbeam_trio.codec.ids import unsigned_id
+from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.errors import GuestTimeout
 from hyperbeam_trio.message import Atom, Message
 from hyperbeam_trio.testing.node import running_node
@@ -102,8 +103,35 @@ async def test_fuel_ends_the_slot_of_a_guest_that_loops():
         assert b"fuel limit" in await counter.result(failed, "error")
 
 
+async def test_without_any_option_a_process_is_metered():
+    assert NodeConfig().process_fuel_limit == 10_000_000_000
+    assert NodeConfig().wasm_fuel_limit is None
+
+
+async def test_a_guest_that_loops_ends_its_slot_whatever_the_clock_says():
+    async with running_node(process_fuel_limit=5_000_000) as node:
+        counter = await _counter(node)
+        await _add(counter, 5)
+        failed = [await counter.send(function="forever", parameters=[]) for _ in range(3)]
+        after = await _add(counter, 6)
+        assert await counter.result(after, "output") == [11]
+        for slot in failed:
+            assert await counter.result(slot, "limit") == b"fuel"
+            assert await counter.result(slot, "error") == b"Guest exceeded its fuel limit."
+
+
+async def test_metering_shows_in_no_state():
+    ids = []
+    for limit in (None, 10_000_000_000, 100_000):
+        async with running_node(process_fuel_limit=limit) as node:
+            counter = await _counter(node)
+            slots = [await _add(counter, number) for number in (5, 6)]
+            ids.append([unsigned_id(await counter.state(slot)) for slot in slots])
+    assert ids[0] == ids[1] == ids[2]
+
+
 async def test_what_the_clock_ended_is_no_outcome():
-    async with running_node(wasm_time_limit=0.01) as node:
+    async with running_node(wasm_time_limit=0.01, process_fuel_limit=None) as node:
         counter = await _counter(node)
         await _add(counter, 5)
         slow = await counter.send(function="count", parameters=[2**30])

@@ -99,7 +99,7 @@ WASM_RUBBISH = {
 OPTIONS = {
     "lua_instruction_limit": 2_000_000,
     "lua_memory_limit": 32 << 20,
-    "wasm_fuel_limit": 50_000_000,
+    "process_fuel_limit": 50_000_000,
     "wasm_memory_limit": 32 << 20,
 }
 

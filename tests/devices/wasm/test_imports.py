@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
-from hyperbeam_trio.devices.wasm.imports import MAX_DEPTH
+from hyperbeam_trio.devices.wasm.guest import Limits
+from hyperbeam_trio.devices.wasm.imports import IMPORT_FUEL, MAX_DEPTH
 from hyperbeam_trio.devices.wasm.signature import Signature
-from hyperbeam_trio.errors import BadRequest, GuestError, GuestTrap
+from hyperbeam_trio.errors import BadRequest, GuestError, GuestLimit, GuestTrap
 
 CALLER = """
 (module
@@ -29,6 +30,14 @@ PING_PONG = """
     (if (result i32) (i32.eqz (local.get 0))
       (then (i32.const 0))
       (else (i32.add (i32.const 1) (call $pong (i32.sub (local.get 0) (i32.const 1))))))))
+"""
+
+
+WAITING = """
+(module
+  (import "env" "clock" (func $clock (result i32)))
+  (func (export "once") (result i32) (call $clock))
+  (func (export "wait") (loop (br_if 0 (i32.eqz (call $clock))))))
 """
 
 
@@ -165,3 +174,35 @@ def test_host_function_may_handle_the_trap_of_a_nested_call(guest):
     )
     assert nested.call("outer", []) == [1]
     assert nested.damaged
+
+
+def test_a_call_of_an_import_counts_as_many_instructions(guest):
+    calls = []
+
+    def clock(module, name, signature):
+        return lambda instance, arguments: calls.append(name) or [0]
+
+    metered = guest(WAITING, clock, Limits(fuel=20 * IMPORT_FUEL))
+    assert metered.call("once", []) == [0]
+    assert IMPORT_FUEL < metered.fuel_used < IMPORT_FUEL + 10
+    calls.clear()
+    with pytest.raises(GuestLimit, match="fuel limit") as caught:
+        metered.call("wait", [])
+    assert caught.value.details["limit"] == "fuel"
+    assert len(calls) == 19
+    assert metered.call("once", []) == [0]
+
+
+def test_a_guest_that_an_import_calls_uses_the_fuel_of_the_outer_call(guest):
+    def pong(instance, arguments):
+        return instance.call("ping", arguments)
+
+    metered = guest(PING_PONG, answering_with(pong), Limits(fuel=5 * IMPORT_FUEL))
+    assert metered.call("ping", [4]) == [4]
+    assert metered.fuel_used > 4 * IMPORT_FUEL
+    with pytest.raises(GuestLimit, match="fuel limit"):
+        metered.call("ping", [5])
+
+
+def answering_with(host):
+    return lambda module, name, signature: host

@@ -40,8 +40,8 @@ WIDE, NARROW = (
 ENGINE = Engine()
 
 
-def _guest(code: bytes) -> Instance:
-    return Instance(ENGINE.compile(code))
+def _guest(code: bytes, fuel: int | None = None) -> Instance:
+    return Instance(ENGINE.compile(code, metered=fuel is not None), limits=Limits(fuel=fuel))
 
 
 def _one_by_one(guest: Instance, calls: list[tuple[bytes, bytes]]) -> list[Outcome]:
@@ -57,9 +57,10 @@ texts = st.binary(min_size=2, max_size=40).filter(lambda text: 0 not in text and
 
 
 @pytest.mark.parametrize("code", [WIDE, NARROW], ids=["64 bit", "32 bit"])
+@pytest.mark.parametrize("fuel", [None, 1_000_000], ids=["not metered", "metered"])
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=9))
-def test_a_series_does_what_the_calls_do_one_by_one(code, calls):
-    single, together = _guest(code), _guest(code)
+def test_a_series_does_what_the_calls_do_one_by_one(code, fuel, calls):
+    single, together = _guest(code), _guest(code, fuel)
     runner = Runner(together)
     for part in (calls, calls[::-1]):
         assert runner.run(part) == _one_by_one(single, part)
@@ -88,9 +89,27 @@ def test_answers_may_be_longer_than_the_desk():
     assert [len(outcome.text) for outcome in outcomes] == [60_000, 60_000]
 
 
-def test_only_guests_with_the_convention_that_are_not_metered_run_in_series():
+@given(st.integers(1, 2000))
+def test_a_series_shares_the_fuel_of_one_call(fuel):
+    calls = [(b"ab", b"cd")] * 8
+    guest = _guest(WIDE, fuel)
+    outcomes = Runner(guest).run(calls)
+    assert outcomes == _one_by_one(_guest(WIDE), calls)[: len(outcomes)]
+    assert guest.damaged == (len(outcomes) < len(calls))
+    assert not outcomes or _one_by_one(_guest(WIDE, fuel), calls)
+
+
+def test_a_series_that_its_fuel_ends_has_done_the_calls_before():
+    alone = _guest(WIDE, 10_000)
+    _one_by_one(alone, [(b"ab", b"cd")])
+    done = [len(Runner(_guest(WIDE, times * 200)).run([(b"ab", b"cd")] * 8)) for times in (1, 2, 9)]
+    assert 0 < alone.fuel_used < 200
+    assert 0 < done[0] < done[1] < done[2] == 8
+
+
+def test_only_guests_with_the_convention_run_in_series():
     assert can_run(ENGINE.compile(WIDE))
-    assert not can_run(ENGINE.compile(WIDE, metered=True))
+    assert can_run(ENGINE.compile(WIDE, metered=True))
     assert not can_run(ENGINE.compile(assemble("(module)")))
     other = PROGRAM.replace('"handle"', '"manage"').format(index="i64", word="i64")
     assert not can_run(ENGINE.compile(assemble(other)))
