@@ -5,9 +5,9 @@ Most messages are signed like others: what only their signatures differ in is de
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from hyperbeam_trio.cache import record
@@ -62,13 +62,14 @@ def stored_commitment(key: str, data: bytes, content: Message) -> Commitment:
 
     What was signed speaks for the values of `content`. Raises `CorruptData`.
     """
-    parts = _parts(key, data)
-    fields = parts.get("commitment", b"")
-    if parts.keys() <= _USUAL and 0 < len(fields) + len(parts.get("values", b"")) <= _COMMON_BYTES:
-        head, signature, tail = _cut(key, fields)
-        common = _common(head, len(signature), tail)
-        if common is not None:
-            return _completed(key, common, parts, signature, content)
+    if data[:1] == b"\1":
+        record._check(key, crc32(key.encode()), data)
+        places = _places(key, data)
+        if places.usual:
+            parts = {name: data[start:end] for name, start, end in places.spans}
+            common, signature = _common_of(key, parts["commitment"])
+            if common is not None:
+                return _completed(key, common, parts, signature, content)
     return commitment_of(key, note_of(key, data), content)
 
 
@@ -97,39 +98,50 @@ def _completed(
     )
 
 
-def _parts(key: str, data: bytes) -> dict[str, bytes]:
-    """The values of a small record as they stand in it; empty where they are of other kinds."""
-    if data[:1] != b"\1":
-        return {}
-    record.check(key, data)
-    names, kinds, offsets = _index(key, data)
-    parts = {name: data[offsets[i] : offsets[i + 1]] for i, name in enumerate(names)}
-    plain = kinds.count(0) + len(_NESTED & parts.keys()) == len(names)
-    return parts if plain else {}
+class _Places(NamedTuple):
+    """Where the values of a page lie.
+
+    `usual`: it is the page of a commitment like most, which has something in common with others.
+    """
+
+    spans: tuple[tuple[str, int, int], ...]
+    usual: bool
 
 
-def _cut(key: str, fields: bytes) -> tuple[bytes, bytes, bytes]:
-    """An encoded commitment before, at and behind its signature, without its checksum."""
-    names, _, offsets = _index(key, fields)
-    if "signature" not in names:
-        raise damaged(key, "it holds no signature")
-    at = names.index("signature")
-    start, end = offsets[at], offsets[at + 1]
-    return fields[:start], fields[start:end], fields[end:-4]
+def _common_of(key: str, fields: bytes) -> tuple[Commitment | None, bytes]:
+    """What an encoded commitment has in common with others, and its encoded signature."""
+    for name, start, end in _places(key, fields).spans:
+        if name == "signature":
+            # The rest but its checksum.
+            return _common(fields[:start], end - start, fields[end:-4]), fields[start:end]
+    raise damaged(key, "it holds no signature")
 
 
-def _index(key: str, page: bytes) -> tuple[Sequence[str], bytes, Sequence[int]]:
-    """Names, kinds and offsets (one more) of the values of a page."""
+def _places(key: str, page: bytes) -> _Places:
     try:
         _, _, count, width = record._HEAD.unpack_from(page)
-        end = record._HEAD_BYTES + count
-        offsets = record._offsets(count + 1).unpack_from(page, end)
-        names = record._page_names(page, count, width)
+        head = page[: record._HEAD_BYTES + 5 * count + 4 + width]
+        return _kept_places(head) if len(head) <= _COMMON_BYTES else _places_in(head)
     except record._DAMAGE as problem:
         raise damaged(key, str(problem)) from problem
+
+
+def _places_in(head: bytes) -> _Places:
+    """The same from all of a page that comes before its values."""
+    _, _, count, width = record._HEAD.unpack_from(head)
+    end = record._HEAD_BYTES + count
+    offsets = record._offsets(count + 1).unpack_from(head, end)
+    names = record._page_names(head, count, width)
     if len(names) != count:
-        raise damaged(key, f"it names {len(names)} keys, not {count}")
-    return names, page[record._HEAD_BYTES : end], offsets
+        raise ValueError(f"it names {len(names)} keys, not {count}")
+    spans = tuple(zip(names, offsets[:-1], offsets[1:], strict=True))
+    plain = head[record._HEAD_BYTES : end].count(0) + len(_NESTED.intersection(names)) == count
+    nested = sum(end - start for name, start, end in spans if name in _NESTED)
+    usual = plain and "commitment" in names and _USUAL.issuperset(names)
+    return _Places(spans, usual and nested <= _COMMON_BYTES)
+
+
+_kept_places = lru_cache(maxsize=1024)(_places_in)
 
 
 @lru_cache(maxsize=1024)
