@@ -117,7 +117,9 @@ class SchedulerDevice(Device):
         wanted = base.int("at-slot", -1) + 1
         last = request.int("to", wanted)
         held = base.private.get(_AHEAD)
-        ahead: dict[int, Message] = dict(held) if isinstance(held, dict) else {}
+        known: dict[int, Message] = held if isinstance(held, dict) else {}
+        # Whoever goes on with `following` comes back some slots later.
+        ahead = {slot: one for slot, one in known.items() if slot >= wanted}
         if wanted not in ahead:
             ahead = await self._read_ahead(wanted, last, base, context)
         elif wanted + len(ahead) <= min(last, wanted + FEW_AHEAD):

@@ -6,6 +6,7 @@ and the assignment, and nothing is looked up or kept among results.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from hyperbeam_trio.context import Context
@@ -29,6 +30,12 @@ _NOT_STATE: Final = ("snapshot", "status")
 
 FOLLOWING: Final = "following"
 """The private entry of an assignment that lists those of the next slots, in their order."""
+
+_KNOWN: Final = "process@1.0/known"
+"""The private entry of a state that lists assignments from its next slot on."""
+
+FEW: Final = 8
+"""So few known assignments, and the scheduler is asked again while more are wanted."""
 
 Where: TypeAlias = dict[str, Detail]
 """What an error says about where it happened."""
@@ -134,6 +141,9 @@ async def next_assignment(
     Raises what the scheduler raises, with `phase: get-schedule` and `attempted-slot`.
     """
     wanted = state.int("at-slot") + 1
+    known: Sequence[Message] = state.private.get(_KNOWN, ())
+    if _is_known(known, wanted, last):
+        return _with_following(known[0], known[1:]), _going_on(state, known[1:])
     try:
         request = Message.of({"path": b"next", "to": last})
         answer = await call("scheduler", state, request, context)
@@ -144,10 +154,26 @@ async def next_assignment(
     if not isinstance(body, Message) or not isinstance(going_on, Message):
         raise NodeError(f"The scheduler of {process.id} gave no assignment for slot {wanted}.")
     _check_slot(process, body, wanted)
-    following = answer.get("following") if isinstance(answer, Message) else None
-    if following:
-        body = body.with_private(**{FOLLOWING: following})
-    return body, going_on.set_values({"device": PROCESS_DEVICE})
+    listed = answer.get("following") if isinstance(answer, Message) else None
+    items = listed if isinstance(listed, list) else []
+    following = [one for one in items if isinstance(one, Message)]
+    return _with_following(body, following), _going_on(going_on, following)
+
+
+def _is_known(known: Sequence[Message], wanted: int, last: int) -> bool:
+    """Whether the slot that is wanted is the first of those known, and no more should be."""
+    if not known or known[0].get("slot") != wanted:
+        return False
+    return len(known) > FEW or known[-1].get("slot") == last
+
+
+def _with_following(assignment: Message, following: Sequence[Message]) -> Message:
+    return assignment.with_private(**{FOLLOWING: following}) if following else assignment
+
+
+def _going_on(state: Message, known: Sequence[Message]) -> Message:
+    going_on = state.with_private(**{_KNOWN: known or None})
+    return going_on.set_values({"device": PROCESS_DEVICE})
 
 
 def _check_slot(process: Process, assignment: Message, wanted: int) -> None:
