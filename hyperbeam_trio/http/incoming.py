@@ -54,7 +54,8 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     can't be decoded, `TooLarge`.
 
     Private entries: `transport`, what came beside the message; `signed`, exactly what was signed,
-    of a signed message; `forged`, if a signature inside did not hold.
+    of a signed message; `forged`, if a signature inside did not hold; `bodied`, if there was a
+    body, which over HTTP/2 no header tells.
     """
     headers = request.headers
     signed = any(name == b"signature-input" for name, _ in headers)
@@ -83,6 +84,7 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
         transport=private,
         signed=signed_part if signed_part.signers else None,
         forged=True if signed_part is not message else None,
+        bodied=True if body else None,
     )
 
 

@@ -110,7 +110,7 @@ class NodeHandler:
         await self._keep_signed(asked)
         self._metrics.hits += context.run.hits
         self._metrics.misses += context.run.misses
-        kept = self._answers.find_made(request, result)
+        kept = None if "bodied" in asked.private else self._answers.find_made(request, result)
         return kept or await self._rendered(request, asked, result, context)
 
     async def _rendered(
@@ -122,8 +122,14 @@ class NodeHandler:
         begun = perf_counter()
         response = await self._renderer.render(asked, shown, status)
         self._metrics.encoded(response.status, perf_counter() - begun)
-        self._finish(request, response, context)
-        if context.run.volatile and shown is answer and not self._node.hooks.of_requests:
+        hit = bool(context.run.hits) and not context.run.misses
+        response.headers = [*response.headers, (b"cache-status", b"hit" if hit else b"miss")]
+        if "bodied" in asked.private or self._node.hooks.of_requests:
+            return response
+        if not context.run.volatile:
+            if response.status == 200:
+                self._answers.keep(request, response)
+        elif shown is answer:
             self._answers.keep_made(request, result, response)
         return response
 
@@ -167,13 +173,6 @@ class NodeHandler:
         body = (await run_hook("response", event, context))["body"]
         body = await context.load(body) if isinstance(body, Link) else body
         return with_status(forced(body), status)
-
-    def _finish(self, request: HttpRequest, response: HttpResponse, context: Context) -> None:
-        run = context.run
-        hit = bool(run.hits) and not run.misses
-        response.headers = [*response.headers, (b"cache-status", b"hit" if hit else b"miss")]
-        if not run.volatile and not self._node.hooks.of_requests and response.status == 200:
-            self._answers.keep(request, response)
 
     async def _refuse(self, asked: Message, error: HyperbeamError) -> HttpResponse:
         limit = self._node.config.error_details_max_size

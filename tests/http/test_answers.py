@@ -116,3 +116,12 @@ async def test_the_options_are_shown_as_they_are_now():
             assert header(await client.ask("/~meta@1.0/info"), "max-body") == "67108864"
         node.reconfigure({"max-body": "1MiB"})
         assert header(await client.ask("/~meta@1.0/info"), "max-body") == "1048576"
+
+
+async def test_an_answer_to_a_body_that_no_header_announced_is_nobody_else_s():
+    async with running_node() as node:
+        client, path = Client(node), "/~message@1.0/body"
+        bodied = await client.ask(path, body=b"mine")
+        plain = await client.ask(path)
+    assert bodied.body == b"mine"
+    assert plain.body != b"mine"
