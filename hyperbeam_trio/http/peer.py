@@ -40,7 +40,8 @@ def with_peer(message: Message, request: HttpRequest, address: str | None) -> Me
     port = _port(message, request)
     if port is None and PEER not in message and PEER_PORT not in message:
         return message
-    committed = {key for c in message.commitments.values() for key in c.committed}
+    signed = [c for c in message.commitments.values() if c.committer is not None]
+    committed = {key for c in signed for key in c.committed}
     message = message.without(*(key for key in (PEER, PEER_PORT) if key not in committed))
     if port is None or address is None or PEER in message:
         return message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyperbeam_trio.codec.commit import commit_signed
+from hyperbeam_trio.codec.commit import commit_signed, commit_unsigned
 from hyperbeam_trio.codec.httpsig import HTTPSIG
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.key_file import generate_wallet
@@ -92,6 +92,13 @@ async def test_what_a_signer_says_of_its_peer_stays(node):
     headers = [(n.encode(), v) for n, v in HTTPSIG.encode(signed, bundle=False).headers]
     answer = await Client(node).ask("/x", headers=[*headers, (b"ao-peer-port", b"1234")])
     assert answer.body == b"6.6.6.6:1"
+
+
+async def test_a_commitment_that_anybody_can_make_names_no_peer(node):
+    message = commit_unsigned(Message({"path": "/~mirror@1.0/peer", "ao-peer": "6.6.6.6:1"}))
+    headers = [(n.encode(), v) for n, v in HTTPSIG.encode(message, bundle=False).headers]
+    answer = await Client(node).ask("/x", headers=[*headers, (b"ao-peer-port", b"1234")])
+    assert answer.body == b"127.0.0.1:1234"
 
 
 async def test_a_kept_answer_is_for_the_same_peer_only(node):
