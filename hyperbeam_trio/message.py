@@ -112,9 +112,15 @@ def to_value(plain: Plain) -> Value:
 
 
 def to_plain(value: Value) -> object:
-    """A value as Python literals: text for binaries, dicts and lists; the rest as it is."""
+    """A value as Python literals: text for binaries, dicts and lists; the rest as it is.
+
+    Raises `BadRequest` for a binary that is no text.
+    """
     if isinstance(value, bytes):
-        return value.decode("utf-8", "strict")
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise BadRequest(f"Expected text in UTF-8, not {value!r:.80}.") from None
     if isinstance(value, Message):
         return {key: to_plain(item) for key, item in value.items()}
     return [to_plain(item) for item in value] if isinstance(value, list) else value

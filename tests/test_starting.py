@@ -69,6 +69,13 @@ async def test_an_option_that_can_not_be_is_refused():
             await serve_node(node)
 
 
+async def test_an_option_that_is_no_text_is_refused():
+    handler = {**HANDLER, "set": "host", "to": b"\xff"}
+    async with running_node(devices=DEVICES, on={"start": handler}) as node:
+        with pytest.raises(BadRequest, match="UTF-8"):
+            await serve_node(node)
+
+
 async def test_a_node_whose_hook_refuses_does_not_start():
     handlers = [{**HANDLER, "path": "refuse", "hook": {"result": "ignore"}}]
     async with running_node(devices=DEVICES, on={"start": handlers}) as node:

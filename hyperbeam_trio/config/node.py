@@ -139,11 +139,11 @@ class NodeConfig(
         """The options as anyone may see them: nothing under a name that begins with `priv`.
 
         Stores appear without their options and URLs without a login, since these may hold
-        passwords; what is not set is absent.
+        passwords, and `store-defaults` not at all; what is not set is absent.
         """
         from hyperbeam_trio.message import Message
 
-        public = (name for name in OPTIONS if not name.startswith("priv"))
+        public = (name for name in OPTIONS if not name.startswith(("priv", "store-defaults")))
         shown = {name: _public(self.get(name)) for name in public}
         shown["store"] = [_without_options(store) for store in self.store]
         return Message({name: value for name, value in shown.items() if value is not None})

@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 from hyperbeam_trio.config import OPTIONS, NodeConfig, options_table
 from hyperbeam_trio.errors import ConfigError
 from hyperbeam_trio.http.limits import Limits
-from hyperbeam_trio.message import Message
+from hyperbeam_trio.message import Message, to_plain
 from hyperbeam_trio.store import StoreSpec
+
+
+def test_what_stores_get_by_default_is_shown_to_nobody():
+    config = NodeConfig().with_options({"store-defaults": {"s3": {"secret-key": "hush"}}})
+    shown = config.to_message()
+    assert "store-defaults" not in shown
+    assert "hush" not in str({key: to_plain(value) for key, value in shown.items()})
 
 
 def test_options_are_attributes_and_names() -> None:
