@@ -34,18 +34,31 @@ class Users:
     """
 
     def __init__(self, root: Path, place: str) -> None:
-        """Take a share; `ConfigError` while another process has the store alone."""
+        """Take a share; `ConfigError` while another process has the store alone, or without it."""
         self._place = place
-        self._file = os.open(root / USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not self._locks(fcntl.LOCK_SH):
+        try:
+            self._file = os.open(root / USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            shared = self._locks(fcntl.LOCK_SH)
+        except OSError as error:
+            self.close()
+            raise self._unusable(error) from error
+        if not shared:
             self.close()
             raise ConfigError(
                 f"store {place}: another process collects garbage in it; wait until it is done."
             )
 
     def be_alone(self) -> None:
-        """Keep all others from opening the store; `StoreError` while one has it open."""
+        """Keep all others from opening the store; `StoreError` while one has it open.
+
+        Then the share is kept, unless two try at once and the other succeeds: close the store.
+        """
         if not self._locks(fcntl.LOCK_EX):
+            # The system has taken the share away for the attempt.
+            self._locks(fcntl.LOCK_SH)
             raise StoreError(
                 f"store {self._place}: another process, such as a node, has it open; stop it first."
             )
@@ -53,6 +66,12 @@ class Users:
     def close(self) -> None:
         """Give the share up."""
         os.close(self._file)
+
+    def _unusable(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"store {self._place}: the directory can't be used ({error}). This user must be able "
+            f"to write and lock the file {USERS} in it."
+        )
 
     def _locks(self, how: int) -> bool:
         try:

@@ -83,8 +83,7 @@ class FsStore(Store):
             raise ConfigError("store fs: it needs a directory, such as 'fs:./data'.")
         root = Path(await trio.Path(location).absolute())
         try:
-            stage = await trio.to_thread.run_sync(_prepare, root, disk, writable)
-            users = Users(root, f"fs {root}") if writable else None
+            stage, users = await trio.to_thread.run_sync(_prepare, root, disk, writable)
         except OSError as error:
             raise ConfigError(
                 f"store fs {root}: the directory can't be used ({error}). It must be a directory, "
@@ -149,14 +148,16 @@ class FsStore(Store):
             return
         self._closed = True
         await self._commits.aclose()
-        if self._users is not None:
-            self._users.close()
-        if self._stage is not None:
-            try:
+        try:
+            if self._stage is not None:
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(self._stage.close)
-            except OSError as error:
-                raise self._error(error) from error
+        except OSError as error:
+            raise self._error(error) from error
+        finally:
+            # Last: closing the stage may finish a batch.
+            if self._users is not None:
+                self._users.close()
 
     async def be_alone(self) -> bool:
         if self._users is not None:
@@ -229,17 +230,23 @@ class _UnsyncedDisk(Disk):
         pass
 
 
-def _prepare(root: Path, disk: Disk, writable: bool) -> Stage | None:
+def _prepare(root: Path, disk: Disk, writable: bool) -> tuple[Stage | None, Users | None]:
     if not writable:
         _check_format(root)
-        return None
+        return None, None
     root.mkdir(parents=True, exist_ok=True)
     with locked_directory(root):
         if _is_new(root):
             _mark(root, disk)
         _check_format(root)
-        recover(root, disk)
-        return Stage(root, disk)
+        # Before anything is recovered: nobody may write while another has the store alone.
+        users = Users(root, f"fs {root}")
+        try:
+            recover(root, disk)
+            return Stage(root, disk), users
+        except BaseException:
+            users.close()
+            raise
 
 
 def _is_new(root: Path) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from hyperbeam_trio.errors import ConfigError, StoreError
 from hyperbeam_trio.store import open_store, open_stores
-from hyperbeam_trio.stores.directory_lock import Users
+from hyperbeam_trio.stores.directory_lock import USERS, Users
 
 
 @pytest.fixture(params=["lmdb", "fs"])
@@ -65,3 +65,34 @@ async def test_a_store_that_is_not_there_is_said_not_to_be(scheme: str, tmp_path
     with pytest.raises(ConfigError, match=r"no such directory|no directory|No such file"):
         await open_store(f"{scheme}:{tmp_path}/absent?read-only=yes")
     assert os.listdir(tmp_path) == []
+
+
+async def test_who_can_not_be_alone_keeps_its_share(scheme: str, tmp_path: Path) -> None:
+    store = await open_store(f"{scheme}:{tmp_path}")
+    other = Users(tmp_path, "other")
+    with pytest.raises(StoreError, match="has it open"):
+        await store.be_alone()
+    with pytest.raises(StoreError, match="has it open"):
+        other.be_alone()
+    other.close()
+    await store.close()
+
+
+async def test_a_lock_that_can_not_be_opened_is_the_settings_fault(
+    scheme: str, tmp_path: Path
+) -> None:
+    await (await open_store(f"{scheme}:{tmp_path}")).close()
+    (tmp_path / USERS).unlink()
+    (tmp_path / USERS).mkdir()
+    with pytest.raises(ConfigError, match="directory can't be used"):
+        await open_store(f"{scheme}:{tmp_path}")
+
+
+async def test_a_store_that_was_not_opened_leaves_nothing_behind(tmp_path: Path) -> None:
+    await (await open_store(f"fs:{tmp_path}")).close()
+    other = Users(tmp_path, "other")
+    other.be_alone()
+    with pytest.raises(ConfigError, match="collects garbage"):
+        await open_store(f"fs:{tmp_path}")
+    assert os.listdir(tmp_path / "stage") == []
+    other.close()
