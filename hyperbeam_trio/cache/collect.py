@@ -70,6 +70,7 @@ class Collector:
         self._results = results
         self._kept: set[bytes] = set()
         self._waiting = list(roots)
+        self._written_ids: set[str] = set()
         self._marked = False
 
     def __enter__(self) -> Self:
@@ -92,6 +93,9 @@ class Collector:
         Raises `CorruptData` when a record on the way is damaged: repair it, or delete it, first.
         """
         done = Progress("")
+        async with self._cache.pause.hold():
+            # Writes that began unwatched are done now; the walk finds what they brought.
+            pass
         walk = Walk(self._store, namespaces=(NAME, RESULT) if self._results else (NAME,))
         while keys := await walk.more():
             await self._mark_records(keys)
@@ -114,6 +118,9 @@ class Collector:
         walk = Walk(self._store, after=after, namespaces=_SWEPT)
         while keys := await walk.more():
             async with self._cache.pause.hold():
+                # Only now are they surely stored.
+                self._waiting += self._written_ids
+                self._written_ids.clear()
                 while await self._reach_some():
                     pass
                 doomed = [key for key in keys if not await self._is_needed(key)]
@@ -181,7 +188,7 @@ class Collector:
         """Keep what is being written, and what it leads to."""
         for key in staging.entries:
             if key.startswith(MESSAGE):
-                self._waiting.append(key.removeprefix(MESSAGE))
+                self._written_ids.add(key.removeprefix(MESSAGE))
             else:
                 self._keep(key)
             if key.startswith(_LISTING):
@@ -189,7 +196,7 @@ class Collector:
         for key, note in staging.notes.items():
             self._keep(key)
             self._follow(key, note)
-        self._waiting += staging.added
+        self._written_ids.update(staging.added)
 
     def _keep(self, key: str) -> None:
         self._kept.add(blake2b(key.encode(), digest_size=16).digest())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 
 import pytest
+import trio
+import trio.testing
 
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.collect import Collector, Swept
@@ -196,3 +200,68 @@ async def test_remote_stores_are_collected_too(autojump_clock: object) -> None:
     garbage = await cache.write(Message(garbage=1))
     assert swept_keys(await collect(Collector(cache))) == {f"message/{garbage}"}
     assert await cache.load_all(Link(message_id([1]))) == [1]
+
+
+class SlowStore(DictStore):
+    """Begins a write, and does it when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.let = trio.Event(), trio.Event()
+
+    async def put(self, items: Mapping[str, bytes]) -> None:
+        self.begun.set()
+        await self.let.wait()
+        await super().put(items)
+
+
+class AwaitingStore(SlowStore):
+    """Lists what it holds once a write has begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed = trio.Event()
+
+    async def list(
+        self, prefix: str = "", *, after: str = "", limit: int | None = None
+    ) -> Sequence[str]:
+        self.listed.set()
+        await self.begun.wait()
+        return await super().list(prefix, after=after, limit=limit)
+
+
+async def test_what_is_being_written_while_all_is_marked_stays() -> None:
+    store = AwaitingStore()
+    cache = Cache(store)
+
+    async def write() -> None:
+        await store.listed.wait()
+        await cache.write(Message(fresh={"deep": LARGE}))
+
+    with Collector(cache) as collector:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            _ = [progress async for progress in collector.mark()]
+            store.let.set()
+        _ = [swept async for swept in collector.sweep()]
+    assert await cache.load_all(Link(fresh_id(Message(fresh={"deep": LARGE})))) is not None
+    assert await cache.exists(fresh_id(Message(deep=LARGE)))
+
+
+async def test_what_was_being_written_before_stays_if_it_is_named() -> None:
+    store = SlowStore()
+    cache = Cache(store)
+    name = partial(cache.write, Message(fresh=1), names=["late"])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(name)
+        await store.begun.wait()
+        with Collector(cache) as collector:
+            nursery.start_soon(_let_when_idle, store)
+            _ = [progress async for progress in collector.mark()]
+            _ = [swept async for swept in collector.sweep()]
+    assert await cache.exists(fresh_id(Message(fresh=1)))
+
+
+async def _let_when_idle(store: SlowStore) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    store.let.set()
