@@ -84,10 +84,11 @@ class Signers:
         self._token = trio.lowlevel.current_trio_token()
         for place in range(self._count):
             end = trio.Event()
-            self._ends.append(end)
+            # A daemon, so that a Trio run that breaks down does not keep the process from ending.
             threading.Thread(
-                target=self._work, args=(self._token, end), name=f"signer {place}"
+                target=self._work, args=(self._token, end), name=f"signer {place}", daemon=True
             ).start()
+            self._ends.append(end)
 
     def _work(self, token: trio.lowlevel.TrioToken, end: trio.Event) -> None:
         _stand_back()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 
@@ -66,6 +67,29 @@ async def test_the_threads_end_with_the_service() -> None:
         service.cancel_scope.cancel()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_threads_that_nobody_ended_let_the_process_end() -> None:
+    program = (
+        "import trio; from hyperbeam_trio.crypto.signers import Signers; "
+        "print(trio.run(Signers(1).call, abs, -1))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert (ended.stdout.strip(), ended.returncode) == (b"1", 0)
+
+
+async def test_a_thread_that_can_not_start_is_not_waited_for(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    await nursery.start(Signers(1).run)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await call_aside(abs, -1, limiter=LIMITER)
+    assert await call_aside(abs, -1, limiter=LIMITER) == 1
 
 
 async def test_without_signers_a_thread_of_trio_does_it() -> None:
