@@ -98,7 +98,7 @@ class NodeHandler:
         return NodeError(text, status=error.status, details=error.details)
 
     async def _resolve(self, request: HttpRequest, asked: Message) -> HttpResponse:
-        node = self._node
+        node, config = self._node, self._node.config
         self._check_initialized(asked)
         context = Context(node, node.http_cache_control)
         sequence = await self._sequence(asked, context)
@@ -111,10 +111,15 @@ class NodeHandler:
         self._metrics.hits += context.run.hits
         self._metrics.misses += context.run.misses
         kept = None if "bodied" in asked.private else self._answers.find_made(request, result)
-        return kept or await self._rendered(request, asked, result, context)
+        return kept or await self._rendered(request, asked, result, context, config)
 
     async def _rendered(
-        self, request: HttpRequest, asked: Message, result: Value, context: Context
+        self,
+        request: HttpRequest,
+        asked: Message,
+        result: Value,
+        context: Context,
+        config: NodeConfig,
     ) -> HttpResponse:
         answer, status = with_status(forced(result).reset(), 200)
         answer, status = await self._response_hook(asked, answer, status, context)
@@ -124,7 +129,9 @@ class NodeHandler:
         self._metrics.encoded(response.status, perf_counter() - begun)
         hit = bool(context.run.hits) and not context.run.misses
         response.headers = [*response.headers, (b"cache-status", b"hit" if hit else b"miss")]
-        if "bodied" in asked.private or self._node.hooks.of_requests:
+        # Of answers that were begun under other options nobody knows what they depend on.
+        changed = self._node.config is not config
+        if changed or "bodied" in asked.private or self._node.hooks.of_requests:
             return response
         if not context.run.volatile:
             if response.status == 200:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
@@ -116,6 +117,35 @@ async def test_the_options_are_shown_as_they_are_now():
             assert header(await client.ask("/~meta@1.0/info"), "max-body") == "67108864"
         node.reconfigure({"max-body": "1MiB"})
         assert header(await client.ask("/~meta@1.0/info"), "max-body") == "1048576"
+
+
+class Gate(Device):
+    """A response hook that changes answers, but only once it may."""
+
+    name = "gate@1.0"
+    reached, opened = trio.Event(), trio.Event()
+
+    @key
+    async def response(self, base: Message, request: Message, context: Context) -> Value:
+        """Put something else in the place of the answer."""
+        self.reached.set()
+        await self.opened.wait()
+        return request.set(body=Message(body=b"changed"))
+
+
+async def test_an_answer_that_was_begun_under_other_options_is_not_kept(monkeypatch):
+    monkeypatch.setattr(Gate, "reached", trio.Event())
+    monkeypatch.setattr(Gate, "opened", trio.Event())
+    hooks, path = {"response": {"device": "gate@1.0"}}, "/~message@1.0&a=1/a"
+    async with running_node(devices={"gate@1.0": Gate}, on=hooks) as node:
+        client = Client(node)
+        async with trio.open_nursery() as asking:
+            asking.start_soon(client.ask, path)
+            await Gate.reached.wait()
+            node.reconfigure({"on": {}})
+            await client.ask("/~message@1.0&b=2/b")
+            Gate.opened.set()
+        assert (await client.ask(path)).body == b"1"
 
 
 async def test_an_answer_to_a_body_that_no_header_announced_is_nobody_else_s():
