@@ -22,7 +22,7 @@ from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.devices.scheduling.target import Target, definition_of, split_hint
 from hyperbeam_trio.devices.scheduling.uploads import uploads_of_node
 from hyperbeam_trio.errors import Forbidden, HyperbeamError
-from hyperbeam_trio.hashpath import DEFAULT_ALGORITHM
+from hyperbeam_trio.hashpath import algorithm_of
 from hyperbeam_trio.identities import Identities
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.node import Node
@@ -97,7 +97,7 @@ class Schedules:
             found.process,
             place.wallets,
             with_base=node.config.scheduler_base_hashpath,
-            algorithm=found.definition.text("hashpath-alg", DEFAULT_ALGORITHM),
+            algorithm=algorithm_of(found.definition),
         )
         if not await context.cache.exists(found.process):
             await context.cache.write(found.definition)

@@ -205,11 +205,11 @@ class Scheduler:
         """Give messages of the queue their slots, as many as may be under way."""
         block, now = self._node.timestamps.now(), time.time_ns() // 1_000_000
         while self._queue and len(self._taken) < self._window and self._tip is not None:
-            entry = self._queue.popleft()
+            entry = self._queue[0]
             draft = self._notary.draft(entry.message, entry.path, self._tip, block, now)
             entry.order = self._ordered(draft)
             self._tip = draft.tip
-            self._taken.append(entry)
+            self._taken.append(self._queue.popleft())
         if self._slots.in_turns:
             # What comes from now on is for the next turn, or there would be no end to this one.
             self._tip = None

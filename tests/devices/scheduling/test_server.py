@@ -300,3 +300,13 @@ def _scheduler(node: Node, process: str) -> Scheduler:
     found = node.schedulers.handle(process)
     assert isinstance(found, Scheduler)
     return found
+
+
+async def test_an_unknown_hashpath_algorithm_holds_nobody_up():
+    async with running(**{"scheduler-base-hashpath": True}) as node:
+        process = await spawn(node, **{"hashpath-alg": "nonsense"})
+        with trio.fail_after(10):
+            second = await post(node, await ping(process))
+            third = await post(node, await ping(process, data="again"))
+    assert [second["slot"], third["slot"]] == [1, 2]
+    assert {"base-hashpath"} <= second.keys() & third.keys()
