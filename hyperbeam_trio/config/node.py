@@ -139,11 +139,13 @@ class NodeConfig(
         """The options as anyone may see them: nothing under a name that begins with `priv`.
 
         Stores appear without their options and URLs without a login, since these may hold
-        passwords, and `store-defaults` not at all; what is not set is absent.
+        passwords; those of identities, `store-defaults` and `device-options` not at all. What is
+        not set is absent.
         """
         from hyperbeam_trio.message import Message
 
-        public = (name for name in OPTIONS if not name.startswith(("priv", "store-defaults")))
+        hidden = ("priv", "store-defaults", "device-options")
+        public = (name for name in OPTIONS if not name.startswith(hidden))
         shown = {name: _public(self.get(name)) for name in public}
         shown["store"] = [_without_options(store) for store in self.store]
         return Message({name: value for name, value in shown.items() if value is not None})
@@ -266,7 +268,7 @@ def _public(value: object) -> Any:
     if isinstance(value, str):
         return _LOGIN.sub("//", value)
     if isinstance(value, Mapping):
-        return {k: _public(v) for k, v in value.items() if not str(k).startswith("priv")}
+        return {k: _public(v) for k, v in value.items() if not str(k).startswith(("priv", "store"))}
     if isinstance(value, tuple):
         return [_public(item) for item in value]
     return value

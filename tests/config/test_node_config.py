@@ -172,7 +172,10 @@ def test_limits_of_the_front_door() -> None:
 def test_the_public_view_has_nothing_private() -> None:
     view = NodeConfig(
         priv_key_location="secret-place.json",
-        identities={"other": {"priv-wallet": "secret-place", "name": "x"}},
+        identities={
+            "other": {"priv-wallet": "secret-place", "name": "x", "store": "s3:b?key=secret-place"}
+        },
+        device_options={"mine@1.0": {"token": "secret-place"}},
         on={"start": [{"device": "d", "priv": {"k": "secret-place"}}]},
         store=[
             {"scheme": "s3", "location": "bucket", "key": "secret-place"},
