@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Final
 
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.context import Context
@@ -11,6 +13,8 @@ from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.device import Device, default, key
 from hyperbeam_trio.errors import BadRequest, KeyNotFound, NotFound
 from hyperbeam_trio.message import Link, Message, Value, as_text, to_value
+
+_LABEL: Final = re.compile(r"[a-z0-9_-]+")
 
 
 class NameDevice(Device):
@@ -63,7 +67,8 @@ def label_of(host: str, config: NodeConfig) -> str | None:
         return None
     label, dot, rest = plain.partition(".")
     reserved = {each.lower() for each in config.name_reserved_host_labels}
-    return label if dot and rest and label and label not in reserved else None
+    # A label becomes part of a path, where other characters would say more than a name.
+    return label if dot and rest and _LABEL.fullmatch(label) and label not in reserved else None
 
 
 def _without_port(host: str) -> str:

@@ -162,12 +162,19 @@ class Worker:
         self._on_idle()
         limit = self._node.config.process_worker_max_idle / 1000
         if not await self._asked_within(min(REST, limit)):
-            await self._snapshot_if_due(at_target=True, rested=True)
+            await self._snapshot_at_rest()
             await self._asked_within(max(limit - REST, 0))
         if not self._waiting:
             # No await up to the end of the task: nobody can begin to wait in between.
             self.closed = True
         return bool(self._waiting)
+
+    async def _snapshot_at_rest(self) -> None:
+        try:
+            await self._snapshot_if_due(at_target=True, rested=True)
+        except HyperbeamError as error:
+            # Nobody waits for it; who asks next computes again what was lost.
+            log.warning("Process %s is not saved: %s", self.process.id, error.text)
 
     async def _asked_within(self, seconds: float) -> bool:
         with trio.move_on_after(seconds):

@@ -137,12 +137,12 @@ class Ahead:
         self, live: Live, calls: Sequence[Texts], files: FileTable | None
     ) -> tuple[list[Outcome], MemoryCopy | None]:
         """In a thread: make the calls, and copy the memory if it is time."""
-        if self._runner is None:
-            self._runner = Runner(live.instance)
         if files is not None:
             live.wasi.lend(files)
         begun = time.perf_counter()
         try:
+            if self._runner is None:
+                self._runner = Runner(live.instance)
             outcomes = self._runner.run(calls)
         except HyperbeamError as error:
             log.debug("A guest can't be called in series: %s", error.text)

@@ -191,3 +191,9 @@ class TestName(DeviceContract):
 class TestNodeProcess(DeviceContract):
     device = NodeProcessDevice
     plain_keys = False
+
+
+@pytest.mark.parametrize("host", ["a&secret=b.node.test", "a~meta@1.0.node.test", "(a).node.test"])
+def test_a_host_that_would_be_more_of_a_path_is_no_name(host):
+    assert label_of(host, NodeConfig(node_host="node.test")) is None
+    assert label_of("a.node.test", NodeConfig(node_host="node.test")) == "a"
