@@ -37,6 +37,7 @@ with socket.create_connection(("127.0.0.1", {port}), timeout=60) as connection:
         connection.sendall(request)
         connection.recv(65536)
         times.append(time.perf_counter() - begun)
+        # Between requests the server is left to what keeps it busy.
         time.sleep(0.002)
 print(sorted(times)[int(0.99 * len(times))])
 """
@@ -175,6 +176,7 @@ class Load:
             f"from bench.load import drive\ndrive({self.port}, {request!r}, {connections}, 3600)\n"
         )
         with _beside(program):
+            # The clients say nothing when they have begun; this is no test, only a warm-up.
             time.sleep(SETTLE_SECONDS)
             yield
 

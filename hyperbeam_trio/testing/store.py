@@ -291,10 +291,15 @@ class StoreContract(ABC):
 
     # Closing and opening.
 
-    @pytest.mark.trio
-    async def test_data_is_there_after_reopening(self, tmp_path: Path) -> None:
+    @pytest.fixture
+    def lasting(self) -> None:
+        """Skips for stores without durability; from a fixture, so that the reason is reported."""
         if not self.durable:
             pytest.skip("this store promises nothing beyond its process")
+
+    @pytest.mark.trio
+    @pytest.mark.usefixtures("lasting")
+    async def test_data_is_there_after_reopening(self, tmp_path: Path) -> None:
         values = {key: key.encode() * 50 for key in ODD_KEYS}
         async with self.opened(tmp_path) as store:
             await store.put(values | {"gone": b""})

@@ -5,62 +5,19 @@ import trio
 import trio.testing
 
 from hyperbeam_trio.cache import Cache
-from hyperbeam_trio.cache.copying import copy
-from hyperbeam_trio.cache.parts import listed_parts, parts_record
-from hyperbeam_trio.cache.repairing import Repair, repair
-from hyperbeam_trio.cache.streaming import load_verifiable
-from hyperbeam_trio.cache.verify import Damage
-from hyperbeam_trio.codec.ans104 import linked_message
-from hyperbeam_trio.codec.commit import commit_signed
 from hyperbeam_trio.codec.httpsig import HTTPSIG
-from hyperbeam_trio.commitments import failing_commitments, verify_message
-from hyperbeam_trio.crypto.data_item import DataItem
+from hyperbeam_trio.commitments import failing_commitments
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.crypto.key_file import save_wallet
-from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.errors import ConfigError, CorruptData, NecessaryMessageNotFound, StoreError
 from hyperbeam_trio.http.client import ClientSettings, HttpClient
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.store import open_store
 from hyperbeam_trio.stores.remote import RemoteStore
-from hyperbeam_trio.testing.node import running_node, served
+from hyperbeam_trio.testing.node import running_node
 from tests.http.client import RawClient
 from tests.http.servers import scripted
-
-SIGNER = Ed25519Wallet(b"s" * 32)
-WRITER = Ed25519Wallet(b"w" * 32)
-
-
-async def signed(message: Message) -> Message:
-    return await commit_signed(message, SIGNER, limiter=trio.CapacityLimiter(1))
-
-
-@pytest.fixture
-async def peer():
-    async with running_node(cache_writers=[WRITER.address], http_extra_opts={}) as node:
-        yield node
-
-
-@pytest.fixture
-async def url(peer):
-    async with served(peer) as url:
-        yield url
-
-
-@pytest.fixture
-async def remote(url):
-    store = await open_store(f"remote:{url}?miss=1000")
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def writable(url, tmp_path):
-    save_wallet(WRITER, tmp_path / "key.json")
-    store = await open_store(f"remote:{url}?key={tmp_path}/key.json&names=yes")
-    yield store
-    await store.close()
-
+from tests.stores.conftest import SIGNER, WRITER, signed
 
 MESSAGES = [
     Message(x="1"),
@@ -123,36 +80,6 @@ async def test_what_is_not_there_is_not_found(remote):
     for key in ("result/x", "name/x", "other/x", "data/short", "message/../x"[:-5]):
         assert await remote.get(key) is None
     assert await remote.list("message/") == []
-
-
-class Counting:
-    """Passes requests of several connections on to a node and counts them."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.targets: list[str] = []
-        self.gate = trio.Event()
-        self.gate.set()
-
-    async def __call__(self, peer: RawClient) -> None:
-        while True:
-            head = await peer.until(b"\r\n\r\n")
-            self.targets.append(head.split(b" ")[1].decode())
-            await self.gate.wait()
-            async with await trio.open_tcp_stream("127.0.0.1", self.port) as node:
-                await node.send_all(head.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
-                answer = b"".join([part async for part in node])
-            await peer.send(answer)
-            return
-
-
-@pytest.fixture
-async def counted(url):
-    counting = Counting(int(url.rstrip("/").rpartition(":")[2]))
-    async with scripted(counting) as port:
-        store = await open_store(f"remote:http://127.0.0.1:{port}?miss=1000")
-        yield store, counting
-        await store.close()
 
 
 async def test_both_read_keys_are_sent(peer, counted):
@@ -432,89 +359,3 @@ async def test_a_node_reads_through_to_another_one_and_keeps_what_it_read(peer, 
         await node.resolve(f"/{id}")
         near = Cache(node.store.tiers[0].store)
         assert (await near.read(id)).signers == [SIGNER.address]
-
-
-# Binaries in parts.
-
-WHOLE = b"".join(bytes([n]) * (1 << 20) for n in range(9)) + b"the end"
-"""More than is ever put together without need."""
-ITEM = DataItem.create(WHOLE, [(b"name", b"large")]).sign(SIGNER)
-
-
-async def once(data: bytes):
-    yield data
-
-
-async def test_a_large_binary_is_read_part_by_part(peer, counted):
-    store, counting = counted
-    link = await peer.cache.write_pieces(once(WHOLE))
-    pieces = [piece async for piece in Cache(store).read_pieces(link)]
-    assert max(map(len, pieces)) <= 1 << 20
-    assert b"".join(pieces) == WHOLE
-    assert len(counting.targets) == 1 + len(pieces)
-
-
-async def test_a_list_of_other_parts_is_found_out(peer, remote):
-    link = await peer.cache.write_pieces(once(WHOLE))
-    other = await peer.cache.write_pieces(once(WHOLE[1 << 20 :]))
-    listed = [await peer.store.get(f"parts/{id}") for id in (other.id, link.id)]
-    links = listed_parts(other.id, listed[0])
-    await peer.store.put(parts_record(link.id, links))
-    with pytest.raises(CorruptData, match="not the whole"):
-        async for _ in Cache(remote).read_pieces(link):
-            pass
-
-
-async def test_a_large_item_is_written_part_by_part(peer, writable):
-    cache = Cache(writable)
-    link = await cache.write_pieces(once(WHOLE))
-    id = await cache.write(linked_message(ITEM, link))
-    assert await peer.cache.read_key(id, "data") == link
-    stored = await peer.cache.read(ITEM.id)
-    assert list(stored.signers) == [SIGNER.address]
-    checked = await load_verifiable(stored, peer.cache)
-    assert verify_message(checked, committers="all")
-
-
-async def test_an_item_whose_signature_is_false_is_not_taken(peer, writable):
-    cache = Cache(writable)
-    link = await cache.write_pieces(once(WHOLE[1:]))
-    with pytest.raises(StoreError, match="does not hold"):
-        await cache.write(linked_message(ITEM, link))
-    assert await peer.cache.read(ITEM.id) is None
-
-
-async def test_parts_that_are_not_the_whole_are_not_taken(peer, writable):
-    link = await Cache(writable).write_pieces(once(WHOLE))
-    parts = listed_parts(link.id, await peer.store.get(f"parts/{link.id}"))
-    with pytest.raises(StoreError, match="a binary with the hash"):
-        await writable.put(parts_record(link.id, parts[1:]))
-
-
-async def test_a_large_message_without_commitments_is_written_but_for_its_body(peer, writable):
-    cache = Cache(writable)
-    link = await cache.write_pieces(once(WHOLE))
-    id = await cache.write(Message(data=link, n=5, inner={"a": 1}, text="x"))
-    assert await peer.cache.load_all(Link(id)) == Message(data=WHOLE, n=5, inner={"a": 1}, text="x")
-
-
-async def test_what_has_more_than_a_large_body_can_not_be_sent(writable):
-    cache = Cache(writable)
-    link = await cache.write_pieces(once(WHOLE))
-    with pytest.raises(StoreError, match="only as the data of items"):
-        await cache.write(Message(data=link, more=b"m" * 5000))
-
-
-async def test_a_store_is_copied_to_another_node_and_repaired_from_it(peer, writable):
-    near = await open_store("memory:")
-    cache = Cache(near)
-    link = await cache.write_pieces(once(WHOLE))
-    await cache.write(linked_message(ITEM, link))
-    assert not [done async for done in copy(near, writable) if isinstance(done, Damage)]
-    assert await peer.cache.exists(ITEM.id)
-    part = f"data/{hash_id(WHOLE[: 1 << 20])}"
-    for lost in (part, f"parts/{link.id}"):
-        await near.delete([lost])
-        done = [found async for found in repair(near, writable) if isinstance(found, Repair)]
-        assert {found.outcome for found in done} == {"replaced"}
-        assert await cache.load(link) == WHOLE
