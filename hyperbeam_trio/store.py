@@ -24,6 +24,8 @@ MAX_VALUE_BYTES = 1 << 30
 CONTENT_PREFIX = "data/"
 """Keys below it hold bytes under their hash, which refer to nothing (spec/04 §4)."""
 ENTRY_POINTS = "hyperbeam_trio.stores"
+ROWS = "hyperbeam_trio.store_rows"
+"""Entry points of the store that makes several in a row one."""
 
 TIER_OPTIONS = frozenset({"access", "write", "fill", "deadline"})
 """Options of a store's place in a row; all others are its own."""
@@ -217,7 +219,14 @@ async def open_stores(specs: Sequence[StoreSpec | str]) -> Store:
     parsed = [StoreSpec.parse(spec) if isinstance(spec, str) else spec for spec in specs]
     if len(parsed) == 1 and TIER_OPTIONS.isdisjoint(parsed[0].options):
         return await open_store(parsed[0])
-    return await store_class("tiered").open("", {"tiers": parsed})
+    return await _row_class().open("", {"tiers": parsed})
+
+
+def _row_class() -> type[Store]:
+    for point in entry_points(group=ROWS):
+        loaded: type[Store] = point.load()
+        return loaded
+    raise ConfigError("store: nothing is installed that makes one store of several in a row.")
 
 
 def check_key(key: str) -> bytes:
