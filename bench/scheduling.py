@@ -13,7 +13,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
 import trio
@@ -135,15 +135,23 @@ def _request(message: Message) -> bytes:
 def post(
     port: int, requests: Iterator[bytes], seconds: float, *, connections: int = CONNECTIONS
 ) -> float:
-    """Answers a second, with `connections` kept busy until the time or the requests are over.
+    """Answers a second, with `connections` kept busy until the time or the requests are over."""
+    begun = time.perf_counter()
+    end = begun + seconds
+    first = list(islice(requests, connections))
+    in_time = chain(first, takewhile(lambda _: time.perf_counter() < end, requests))
+    slots = post_all([port] * len(first), in_time)
+    return len(slots) / (time.perf_counter() - begun)
+
+
+def post_all(ports: Sequence[int], requests: Iterator[bytes]) -> list[int]:
+    """The slots that were answered, with a connection to each of `ports` kept busy.
 
     Raises `RuntimeError` with an answer that is no slot.
     """
-    begun = time.perf_counter()
-    end = begun + seconds
-    answers = 0
+    slots: list[int] = []
     with selectors.DefaultSelector() as selector:
-        for request in islice(requests, connections):
+        for port, request in zip(ports, requests, strict=False):
             connection = socket.create_connection(("127.0.0.1", port))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(connection, selectors.EVENT_READ)
@@ -152,17 +160,22 @@ def post(
             for event, _ in selector.select():
                 connection = event.fileobj
                 assert isinstance(connection, socket.socket)
-                answer = connection.recv(65536)
-                if b"\r\nslot: " not in answer:
-                    raise RuntimeError(f"This is no slot: {answer[:600]!r}")
-                answers += 1
-                request = next(requests, None) if time.perf_counter() < end else None
-                if request is None:
+                slots.append(_slot_of(connection.recv(65536)))
+                next_request = next(requests, None)
+                if next_request is None:
                     selector.unregister(connection)
                     connection.close()
                 else:
-                    connection.sendall(request)
-    return answers / (time.perf_counter() - begun)
+                    connection.sendall(next_request)
+    return slots
+
+
+def _slot_of(answer: bytes) -> int:
+    head = answer.partition(b"\r\n\r\n")[0]
+    for line in head.split(b"\r\n"):
+        if line.startswith(b"slot: "):
+            return int(line[6:])
+    raise RuntimeError(f"This is no slot: {answer[:600]!r}")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,9 @@ another message than their client was told.
 
 from __future__ import annotations
 
-import selectors
-import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +18,7 @@ from typing import Final
 import trio
 
 from bench.load import Load
-from bench.scheduling import make_process
+from bench.scheduling import make_process, post_all
 from bench.timing import Result
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.crypto.key_file import generate_wallet, save_wallet
@@ -44,7 +42,7 @@ def measure(count: int) -> list[Result]:
         nodes = [stack.enter_context(Load.of_node(*options)) for _ in range(NODES)]
         process, requests = make_process(nodes[0], count, wallet)
         begun = time.perf_counter()
-        told = post_to_all([node.port for node in nodes], iter(requests))
+        told = post_all([node.port for node in nodes] * CLIENTS, iter(requests))
         seconds = time.perf_counter() - begun
         faults = trio.run(count_faults, store, process, told)
     note = f"{count:,} slots, {NODES} nodes on one bucket, wall clock"
@@ -52,43 +50,6 @@ def measure(count: int) -> list[Result]:
         Result("stores.shared_slots", count / seconds, "/s", note=note),
         Result("stores.shared_slot_faults", faults, "", "lower", note="duplicates and holes"),
     ]
-
-
-def post_to_all(ports: Sequence[int], requests: Iterator[bytes]) -> list[int]:
-    """The slots that were answered, with `CLIENTS` connections to each port kept busy.
-
-    Raises `RuntimeError` with an answer that is no slot.
-    """
-    told: list[int] = []
-    with selectors.DefaultSelector() as selector:
-        for port in [port for _ in range(CLIENTS) for port in ports]:
-            request = next(requests, None)
-            if request is None:
-                break
-            connection = socket.create_connection(("127.0.0.1", port))
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            selector.register(connection, selectors.EVENT_READ)
-            connection.sendall(request)
-        while selector.get_map():
-            for event, _ in selector.select():
-                connection = event.fileobj
-                assert isinstance(connection, socket.socket)
-                told.append(_slot_of(connection.recv(65536)))
-                request = next(requests, None)
-                if request is None:
-                    selector.unregister(connection)
-                    connection.close()
-                else:
-                    connection.sendall(request)
-    return told
-
-
-def _slot_of(answer: bytes) -> int:
-    head = answer.partition(b"\r\n\r\n")[0]
-    for line in head.split(b"\r\n"):
-        if line.startswith(b"slot: "):
-            return int(line[6:])
-    raise RuntimeError(f"This is no slot: {answer[:600]!r}")
 
 
 async def count_faults(uri: str, process: str, told: Sequence[int]) -> int:
