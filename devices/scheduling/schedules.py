@@ -17,7 +17,7 @@ from hyperbeam_trio.devices.scheduling.confirmation import Confirmation
 from hyperbeam_trio.devices.scheduling.item_notary import notary_of
 from hyperbeam_trio.devices.scheduling.place import Elsewhere, Here, place_of, schedulers_of
 from hyperbeam_trio.devices.scheduling.remote import remote_definition, remote_page
-from hyperbeam_trio.devices.scheduling.server import Announce, Confirm, Scheduler
+from hyperbeam_trio.devices.scheduling.server import Announce, Confirm, Recover, Scheduler
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.devices.scheduling.target import Target, definition_of, split_hint
 from hyperbeam_trio.devices.scheduling.uploads import uploads_of_node
@@ -101,14 +101,11 @@ class Schedules:
         )
         if not await context.cache.exists(found.process):
             await context.cache.write(found.definition)
-        confirm, announce = await self._uploading(found.process, node)
+        slots = Slots(node.cache, found.process)
+        recover, confirm, announce = await self._uploading(slots, node)
         while True:
             scheduler = Scheduler(
-                node,
-                notary,
-                Slots(node.cache, found.process),
-                confirm=confirm,
-                announce=announce,
+                node, notary, slots, recover=recover, confirm=confirm, announce=announce
             )
             running = await node.schedulers.ensure(found.process, scheduler.run)
             if isinstance(running, Scheduler) and not running.closed:
@@ -116,17 +113,18 @@ class Schedules:
             # It is just ending; its name is free in a moment.
             await trio.lowlevel.checkpoint()
 
-    async def _uploading(self, process: str, node: Node) -> tuple[Confirm | None, Announce]:
-        """What a scheduler does about uploads: before a slot is written, and after."""
+    async def _uploading(
+        self, slots: Slots, node: Node
+    ) -> tuple[Recover | None, Confirm | None, Announce]:
+        """What a scheduler does about uploads: at first, before a slot is written, and after."""
         if node.config.scheduling_mode == "remote_confirmation":
-            confirmation = Confirmation(process, node)
-            await confirmation.recover(Slots(node.cache, process))
-            return confirmation.confirm, _nothing
+            confirmation = Confirmation(slots.process, node)
+            return partial(confirmation.recover, slots), confirmation.confirm, _nothing
         uploads = await uploads_of_node(node)
         if uploads is None:
-            return None, _nothing
-        await uploads.follow(process)
-        return None, partial(uploads.note, process)
+            return None, None, _nothing
+        await uploads.follow(slots.process)
+        return None, None, partial(uploads.note, slots.process)
 
     async def addresses(self, found: Found, context: Context) -> Sequence[str]:
         """Who signs the assignments of a process."""

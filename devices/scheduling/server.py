@@ -40,6 +40,8 @@ WINDOW: Final = 64
 GROUP: Final = 16
 """Signed messages that need not wait for more before they are written."""
 
+Recover = Callable[[], Awaitable[None]]
+"""Called once, by the scheduler itself, before it gives slots: what the last one left undone."""
 Confirm = Callable[[Message], Awaitable[None]]
 """Called with a signed assignment before it is written; raises if it may not be."""
 Announce = Callable[[], None]
@@ -55,6 +57,7 @@ class Scheduler:
         notary: Notary,
         slots: Slots,
         *,
+        recover: Recover | None = None,
         confirm: Confirm | None = None,
         announce: Announce = lambda: None,
     ) -> None:
@@ -63,6 +66,7 @@ class Scheduler:
         self._node = node
         self._notary = notary
         self._slots = slots
+        self._recover = recover
         self._confirm = confirm
         self._announce = announce
         # With base-hashpath, or confirmations, a slot needs the one before it to be done.
@@ -141,6 +145,8 @@ class Scheduler:
     async def run(self, task_status: trio.TaskStatus[Scheduler]) -> None:
         """Serve until cancelled or idle for long; ready once the end of the schedule is known."""
         try:
+            if self._recover is not None:
+                await self._recover()
             await self._refresh()
             self._tip = None
             task_status.started(self)

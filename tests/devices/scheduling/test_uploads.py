@@ -198,11 +198,24 @@ async def test_what_was_uploaded_when_the_node_died_keeps_its_slot(tmp_path):
             begun = notary.finish(draft, notary.sign(draft))
             await Confirmation(process, node).confirm(begun)
             assert await current(node, process) == 0
+        uploaded_before = len(bundler.asked)
         async with running_node(**options) as node:
-            assert (await post(node, await ping(process, data="next"))).int("slot") == 2
+            senders = [await ping(process, data=f"next {number}") for number in range(4)]
+            slots: list[int] = []
+
+            async def send(message: Message) -> None:
+                slots.append((await post(node, message)).int("slot"))
+
+            async with trio.open_nursery() as nursery:
+                for sender in senders:
+                    nursery.start_soon(send, sender)
+            assert sorted(slots) == [2, 3, 4, 5]
             kept = await Slots(node.cache, process).read(1)
     assert kept is not None
     assert signed_id(kept) == signed_id(begun)
+    # However many woke the scheduler, it went on with what was left once.
+    again = [signed_id(sent) for sent in uploaded(bundler)[uploaded_before:]]
+    assert again.count(signed_id(begun)) == 1
 
 
 async def test_what_was_refused_is_not_taken_up_again(tmp_path):
