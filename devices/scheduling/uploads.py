@@ -43,6 +43,7 @@ class Uploads:
         self._node = node
         self._due: dict[str, None] = {}
         self._busy: set[str] = set()
+        self._pauses: dict[str, float] = {}
         self._resting = trio.lowlevel.ParkingLot()
 
     async def follow(self, process: str) -> None:
@@ -63,9 +64,9 @@ class Uploads:
         task_status.started(self)
         async with trio.open_nursery() as nursery:
             for _ in range(AT_ONCE):
-                nursery.start_soon(self._serve)
+                nursery.start_soon(self._serve, nursery)
 
-    async def _serve(self) -> None:
+    async def _serve(self, pauses: trio.Nursery) -> None:
         while True:
             process = next((one for one in self._due if one not in self._busy), None)
             if process is None:
@@ -74,20 +75,23 @@ class Uploads:
             del self._due[process]
             self._busy.add(process)
             try:
-                await self._upload_patiently(process)
-            finally:
-                self._busy.discard(process)
-
-    async def _upload_patiently(self, process: str) -> None:
-        pause = FIRST_PAUSE
-        while is_configured(self._node.config):
-            try:
-                await self._upload_new(process)
-                return
+                if is_configured(self._node.config):
+                    await self._upload_new(process)
             except HyperbeamError as error:
                 log.warning("Slots of %s are not uploaded yet: %s", process, error.text)
-            await trio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+                # It is busy until it has paused, but in nobody's way.
+                pauses.start_soon(self._pause, process)
+            else:
+                self._pauses.pop(process, None)
+                self._busy.discard(process)
+
+    async def _pause(self, process: str) -> None:
+        """Let a process rest, longer each time, then try again."""
+        pause = self._pauses.get(process, FIRST_PAUSE)
+        self._pauses[process] = min(2 * pause, LONGEST_PAUSE)
+        await trio.sleep(pause)
+        self._busy.discard(process)
+        self.note(process)
 
     async def _upload_new(self, process: str) -> None:
         first = slot = await self._next(process)

@@ -101,6 +101,22 @@ async def test_a_bundler_that_comes_back_gets_what_it_missed(monkeypatch):
     assert len(set(ids)) == 2
 
 
+async def test_processes_that_get_nowhere_hold_up_no_other():
+    def stuck(asked: Asked) -> HttpResponse:
+        return HttpResponse(503 if b"stuck" in asked.headers.get("name", b"") else 200)
+
+    async with (
+        answering(stuck) as bundler,
+        running_node(**{"bundler-httpsig": bundler.url}) as node,
+    ):
+        for number in range(uploads.AT_ONCE):
+            await spawn(node, name=f"stuck {number}")
+        await bundler.until(uploads.AT_ONCE)
+        process = await spawn(node, name="free")
+        await bundler.until(uploads.AT_ONCE + 2)
+    assert process in [signed_id(message) for message in uploaded(bundler)]
+
+
 async def test_what_a_bundler_refuses_for_good_is_named_and_passed_over():
     def refuse_pings(asked: Asked) -> HttpResponse:
         return HttpResponse(400 if b"Ping" in asked.headers.get("action", b"") else 200)
