@@ -51,6 +51,13 @@ class BadRequest(HyperbeamError, ValueError):
     status = 400
 
 
+class NotInitialized(BadRequest):
+    """The node answers nobody but who sets it up."""
+
+    def __init__(self) -> None:
+        super().__init__("Node must be initialized before use.")
+
+
 class PathError(BadRequest):
     """A HyperPATH that does not parse; `details` has `path` and `at`, an offset (spec/03 §14)."""
 

@@ -14,7 +14,7 @@ import trio
 from hyperbeam_trio.cache.streaming import is_large
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.context import Context
-from hyperbeam_trio.errors import ConfigError, HyperbeamError, NodeError
+from hyperbeam_trio.errors import ConfigError, HyperbeamError, NodeError, NotInitialized
 from hyperbeam_trio.hooks import run_hook
 from hyperbeam_trio.http.answers import AnswerCache
 from hyperbeam_trio.http.exchange import HttpRequest, HttpResponse
@@ -151,7 +151,7 @@ class NodeHandler:
     def _check_initialized(self, asked: Message) -> None:
         path = asked.text("path")
         if self._node.config.initialized == "false" and not path.startswith("/~meta@1.0/info"):
-            raise HyperbeamError("Node must be initialized before use.", status=400)
+            raise NotInitialized
 
     async def _keep_signed(self, asked: Message) -> None:
         """Store what was signed of an accepted request, unless a device just did (spec/04 §7)."""

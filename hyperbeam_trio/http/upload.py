@@ -9,7 +9,7 @@ from hyperbeam_trio.cache.parts import parts_record
 from hyperbeam_trio.crypto.encoding import human_id
 from hyperbeam_trio.crypto.field import InvalidField
 from hyperbeam_trio.crypto.item_header import ItemHeader, read_fields
-from hyperbeam_trio.errors import InvalidCommitment
+from hyperbeam_trio.errors import InvalidCommitment, NotInitialized
 from hyperbeam_trio.http.bundle_upload import Span, SpanReader, SpanValues, holds_bundle
 from hyperbeam_trio.http.exchange import HttpRequest
 from hyperbeam_trio.http.item_source import ItemSource
@@ -39,13 +39,15 @@ async def read_upload(request: HttpRequest, node: Node) -> Message | bytes:
     Constant memory, but for the headers and small items of a bundle, which are bound by `max-body`.
     The bytes of the item where they turn out to be few, or are a bundle within `max-body`. Raises
     `InvalidCommitment` (400) when the signature does not hold, `BadRequest` for what is no item,
-    `TooLarge`. Of a refused item nothing remains.
+    `TooLarge`, `NotInitialized` before anything is stored. Of a refused item nothing remains.
     """
     chunks = request.body.chunks()
     most = node.config.max_body
     begun, ended = await _beginning(chunks, min(STREAMED_BYTES, most))
     if ended:
         return begun
+    if node.config.initialized == "false":
+        raise NotInitialized
     header = _header(begun)
     length = _length(request)
     if length is not None and length <= most and holds_bundle(header):

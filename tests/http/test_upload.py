@@ -74,6 +74,16 @@ async def test_a_changed_byte_is_refused_and_names_the_item(door: str) -> None:
         assert await node.store.list() == before
 
 
+async def test_a_node_that_is_not_set_up_yet_stores_nothing(door: str) -> None:
+    options = {"http_server": door, "initialized": "false"}
+    async with running_node(**options) as node, served(node) as url:
+        before = await node.store.list()
+        answer = await post(url, signed(bytes(3 * MIB)).to_bytes())
+        assert answer.status_code == 400
+        assert "initialized" in answer.text
+        assert await node.store.list() == before
+
+
 async def test_more_than_an_item_may_have_is_refused(door: str) -> None:
     options = {"http_server": door, "max_body": MIB, "max_item": 2 * MIB}
     async with running_node(**options) as node, served(node) as url:
