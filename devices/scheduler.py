@@ -17,8 +17,7 @@ from hyperbeam_trio.devices.scheduling.listing import (
 from hyperbeam_trio.devices.scheduling.paging import page_of
 from hyperbeam_trio.devices.scheduling.place import Elsewhere
 from hyperbeam_trio.devices.scheduling.remote import remote_assign, remote_slot
-from hyperbeam_trio.devices.scheduling.schedules import Found, Schedules
-from hyperbeam_trio.devices.scheduling.slots import Slots
+from hyperbeam_trio.devices.scheduling.schedules import Found, Schedules, slots_of
 from hyperbeam_trio.devices.scheduling.subject import Subject, check, subject_of
 from hyperbeam_trio.devices.scheduling.target import target_of
 from hyperbeam_trio.devices.scheduling.uploads import uploads_of_node
@@ -76,11 +75,11 @@ class SchedulerDevice(Device):
         target = await target_of(base, request, None, context)
         current = await self._schedules.newest(target.process, context)
         block = context.node.timestamps.now()
-        running = self._schedules.running(target.process, context)
-        if running is not None and current >= 0:
-            return slot_answer(target.process, current, running.addresses, block)
+        if current >= 0:
+            addresses = await self._schedules.signers(target, base, context)
+            return slot_answer(target.process, current, addresses, block)
         found = await self._schedules.find(target, base, None, context)
-        if current < 0 and isinstance(found.place, Elsewhere):
+        if isinstance(found.place, Elsewhere):
             return await _slot_elsewhere(found, found.place, context)
         addresses = await self._schedules.addresses(found, context)
         return slot_answer(target.process, current, addresses, block)
@@ -182,12 +181,11 @@ class SchedulerDevice(Device):
             if isinstance(found.place, Elsewhere):
                 return await self._page_elsewhere(found, found.place, first, last, request, context)
         page = page_of(first, last, current)
-        slots = Slots(context.cache, target.process)
+        slots = slots_of(target.process, context)
         block = context.node.timestamps.now()
         if not wants_aos2(request.text("accept", None)):
-            return schedule_answer(
-                target.process, await slots.links(page.slots()), page.continues, block
-            )
+            listed = await slots.listed(page.slots())
+            return schedule_answer(target.process, listed, page.continues, block)
         whole = await slots.read_many(page.slots())
         return await aos2_answer(target.process, whole, page.continues, block)
 

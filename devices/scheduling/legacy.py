@@ -10,18 +10,14 @@ import orjson
 
 from hyperbeam_trio.codec.ans104 import DEVICE, write_item
 from hyperbeam_trio.codec.ids import signed_id
-from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.devices.scheduling.legacy_items import (
-    Edge,
     Page,
     block_of,
-    converted,
-    message_of,
     read_page,
-    signer_of,
 )
+from hyperbeam_trio.devices.scheduling.legacy_slots import LegacySlots
 from hyperbeam_trio.devices.scheduling.listing import schedule_answer, slot_answer
 from hyperbeam_trio.devices.scheduling.paging import STEP
 from hyperbeam_trio.devices.scheduling.place import LEGACY, Elsewhere
@@ -59,10 +55,11 @@ async def legacy_page(
     """Slots `first` to `last` (all, if `None`), at most as many as a page has."""
     end = first + STEP if last is None else min(last, first + STEP)
     found: dict[int, Message] = {}
+    reader = _reader(process, schedulers, context)
     after, continues = first - 1, True
     while continues and after < end:
         page = await _page(place, process, after, end if last is not None else None, context)
-        fresh = [await _read(edge, process, schedulers, context) for edge in page.edges]
+        fresh = [await reader.read(edge) for edge in page.edges]
         by_slot = {one.int("slot"): one for one in fresh if after < one.int("slot") <= end}
         continues = page.continues and bool(by_slot)
         found.update(by_slot)
@@ -124,7 +121,7 @@ async def _one(
     page = read_page((await _ask(place, "GET", f"{path}?{query}", context)).body)
     if not page.edges:
         raise NotFound(f"{place.node} has no slots of {process}.")
-    return await _read(page.edges[-1], process, schedulers, context)
+    return await _reader(process, schedulers, context).read(page.edges[-1])
 
 
 async def _page(
@@ -139,28 +136,8 @@ async def _page(
     return read_page((await _ask(place, "GET", f"{process}?{urlencode(query)}", context)).body)
 
 
-async def _read(edge: Edge, process: str, schedulers: Collection[str], context: Context) -> Message:
-    """One slot in our form, if a scheduler of the process has signed it."""
-    trusting = context.config.ans104_trust_gql
-    assignment = message_of(edge.assignment, trusting=trusting)
-    if signer_of(assignment, edge.assignment) not in schedulers:
-        raise RemoteError(f"No scheduler of {process} has signed what its legacy scheduler gave.")
-    if assignment.text("process", None) != process:
-        raise RemoteError(f"A legacy scheduler gave a slot of another process than {process}.")
-    return converted(assignment, await _message(edge, assignment, trusting, context))
-
-
-async def _message(edge: Edge, assignment: Message, trusting: bool, context: Context) -> Message:
-    named = assignment.text("message", "")[:43]
-    if edge.message is not None:
-        message = message_of(edge.message, trusting=trusting)
-        if named and message.signers and signed_id(message) != named:
-            raise RemoteError(f"A legacy scheduler gave {signed_id(message)} instead of {named}.")
-        return message
-    found = await context.load_all(await context.cache.read(named)) if is_id(named) else None
-    if not isinstance(found, Message) or not verify_message(found, commitment_ids="all"):
-        raise RemoteError(f"A legacy scheduler gave a slot without its message {named!r}.")
-    return found
+def _reader(process: str, schedulers: Collection[str], context: Context) -> LegacySlots:
+    return LegacySlots(process, schedulers, context.cache, context.config.ans104_trust_gql)
 
 
 async def _ask(

@@ -105,16 +105,16 @@ async def schedulers_of(
     for source, key in sources:
         value = await context.view(source, key)
         if value is not None:
-            return _listed(value)
+            return listed_names(value)
     return []
 
 
-def _listed(value: Value) -> list[str]:
+def listed_names(value: Value) -> list[str]:
     """A list, a numbered message, or comma-separated text; quotes don't count."""
     if isinstance(value, Message):
         value = numbered(value) or []
     if isinstance(value, list):
-        return [name for item in value for name in _listed(item)]
+        return [name for item in value for name in listed_names(item)]
     text = (as_text(value) or "") if isinstance(value, bytes | Atom) else ""
     names = (part.strip(" \t\"'") for part in text.split(","))
     return [name for name in names if name]

@@ -101,7 +101,7 @@ class Schedules:
         )
         if not await context.cache.exists(found.process):
             await context.cache.write(found.definition)
-        slots = Slots(node.cache, found.process)
+        slots = Slots(node.cache, found.process, trusting=node.config.ans104_trust_gql)
         recover, confirm, announce = await self._uploading(slots, node)
         while True:
             scheduler = Scheduler(
@@ -132,6 +132,19 @@ class Schedules:
             return [wallet.address for wallet in found.place.wallets]
         return await found.schedulers(context)
 
+    async def signers(self, target: Target, base: Message, context: Context) -> Sequence[str]:
+        """As `addresses`, of a process that has slots here; its scheduler need not be found."""
+        running = self.running(target.process, context)
+        if running is not None:
+            return running.addresses
+        definition = await definition_of(target.process, base, None, context)
+        if definition is None:
+            return await self.addresses(await self.find(target, base, None, context), context)
+        named = await schedulers_of(definition, None, context)
+        addresses = [split_hint(item)[0] for item in named]
+        wallets = await self._identities.find(addresses, context.node)
+        return [wallet.address for wallet in wallets] or addresses
+
     # Reading.
 
     async def newest(self, process: str, context: Context) -> int:
@@ -139,7 +152,7 @@ class Schedules:
         running = self.running(process, context)
         known = self._known.get(process)
         start = max(-1 if known is None else known, -1 if running is None else running.newest)
-        found = await Slots(context.cache, process).newest(start)
+        found = await slots_of(process, context).newest(start)
         if found >= 0 and found != known:
             self._known.set(process, found)
         return found
@@ -151,7 +164,7 @@ class Schedules:
 
         From a far store some in any case; without `scheduler-lookahead` only the first.
         """
-        slots = Slots(context.cache, process)
+        slots = slots_of(process, context)
         looking = context.config.scheduler_lookahead
         if context.cache.store.scope == "local" or not looking:
             end = max(first, min(last, first + AHEAD_HERE - 1)) if looking else first
@@ -196,6 +209,11 @@ class Schedules:
         else:
             await keep()
         return page
+
+
+def slots_of(process: str, context: Context) -> Slots:
+    """The slots of a process in the node's own store."""
+    return Slots(context.cache, process, trusting=context.config.ans104_trust_gql)
 
 
 def _nothing() -> None:

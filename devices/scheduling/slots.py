@@ -8,16 +8,19 @@ number of nodes and processes may share the store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import trio
 
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.flights import fetch_each
+from hyperbeam_trio.devices.scheduling.legacy_slots import LegacySlots, is_ours
+from hyperbeam_trio.devices.scheduling.place import listed_names
+from hyperbeam_trio.devices.scheduling.target import split_hint
 from hyperbeam_trio.devices.scheduling.turns import Turns
 from hyperbeam_trio.errors import CorruptData
-from hyperbeam_trio.message import Link, Message
+from hyperbeam_trio.message import Link, Message, Value
 
 _OWN: Final = "~scheduler@1.0/assignments"
 _COPIES: Final = "~scheduler@1.0/copies"
@@ -30,11 +33,18 @@ AT_ONCE: Final = 32
 
 
 class Slots:
-    """The slots of one process, as they are in the store of `cache` right now."""
+    """The slots of one process, as they are in the store of `cache` right now.
 
-    def __init__(self, cache: Cache, process: str, *, copies: bool = False) -> None:
+    Slots that another node took over from legacynet are translated when they are read; with
+    `trusting`, also those that do not verify.
+    """
+
+    def __init__(
+        self, cache: Cache, process: str, *, copies: bool = False, trusting: bool = False
+    ) -> None:
         self.process = process
         self._cache = cache
+        self._trusting = trusting
         self._prefix = f"{_COPIES if copies else _OWN}/{process}/"
         # Copies are written by whoever reads them, and all write the same.
         self._turns = Turns(cache.store, process) if cache.store.shared and not copies else None
@@ -79,12 +89,26 @@ class Slots:
 
     async def _read(self, slot: int, id: str) -> Message:
         found = await self._cache.read(id)
-        if not isinstance(found, Message):
+        if found is None:
             raise CorruptData(
                 f"Slot {slot} of process {self.process} is {id}, and there is no such message.",
                 details={"unavailable": id},
             )
-        return found
+        if isinstance(found, Message) and is_ours(found):
+            return found
+        # One that lies there as a signed message has to show its signatures.
+        raw = await self._cache.read(id, commitments="all")
+        return await (await self._legacy()).read_stored(found if raw is None else raw, slot)
+
+    async def _legacy(self) -> LegacySlots:
+        definition = await self._cache.read(self.process)
+        named: Value = None
+        if isinstance(definition, Message):
+            named = definition.get("scheduler", definition.get("scheduler-location"))
+        schedulers = [
+            split_hint(name)[0] for name in listed_names(await self._cache.load_all(named))
+        ]
+        return LegacySlots(self.process, schedulers, self._cache, self._trusting)
 
     async def read_whole(self, slot: int) -> Message | None:
         """A slot's assignment with everything in it loaded."""
@@ -93,6 +117,16 @@ class Slots:
             return None
         whole = await self._cache.load_all(assignment)
         return whole if isinstance(whole, Message) else assignment
+
+    async def listed(self, slots: range) -> Mapping[int, Link | Message]:
+        """As `links`; of a schedule of legacynet the assignments themselves, translated.
+
+        The first of `slots` tells for all: a schedule changes from that form to ours at most.
+        """
+        id = await self.id_of(slots[0]) if slots else None
+        if id is None or is_ours(await self._cache.read(id)):
+            return await self.links(slots)
+        return dict(enumerate(await self.read_many(slots), slots[0]))
 
     async def links(self, slots: range) -> dict[int, Link]:
         """Links to the assignments of `slots`, up to the first that is missing."""

@@ -31,7 +31,10 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 _PHASES: Final = (MESSAGE, DATA, NAME)
 _MATCHES: Final = "~match@1.0&"
 """An index that is made anew from the messages."""
-_RENAMED: Final = {"assignments/": "~scheduler@1.0/assignments/"}
+_SAID: Final = frozenset({"edges", "node", "assignment"})
+"""Keys of what a scheduler of legacynet says of a slot (spec/05 §4.7)."""
+_ASSIGNMENTS: Final = "~scheduler@1.0/assignments/"
+_RENAMED: Final = {"assignments/": _ASSIGNMENTS}
 """What June 2025 called what has another name today (spec/05 §4.6)."""
 
 
@@ -181,10 +184,26 @@ class _Importer:
             id = await self._target(path)
             if id is None:
                 return LeftOut(NAME + path, "it leads to nothing that is a message or a binary")
-            await self._cache.link(_renamed(path), id)
+            name = _renamed(path)
+            if name.startswith(_ASSIGNMENTS):
+                id = await self._as_said(path) or id
+            await self._cache.link(name, id)
         except (CorruptData, NecessaryMessageNotFound) as damage:
             return Damage(NAME + path, damage.text, "missing")
         return None
+
+    async def _as_said(self, path: str) -> str | None:
+        """The id of a slot of legacynet as JSON: as a message it would lose the signatures inside.
+
+        `None` for an assignment of today's form.
+        """
+        found = self._older.find(path)
+        if found is None or isinstance(found[1], bytes):
+            return None
+        names = {name.removesuffix("+link") for name in self._older.members(found[0])}
+        if names.isdisjoint(_SAID):
+            return None
+        return await self._cache.write(self._older.plain_json(path))
 
     async def _target(self, path: str) -> str | None:
         """The id that a name stands for: where its link leads, or that of the bytes it holds."""

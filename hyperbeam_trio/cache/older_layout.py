@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from hyperbeam_trio.codec.ids import fresh_id, june_link_id
+from hyperbeam_trio.codec.json import write_json
 from hyperbeam_trio.codec.structured import from_tabm, read_commitment
 from hyperbeam_trio.codec.tabm import Tabm
 from hyperbeam_trio.commitment import Commitment
@@ -38,6 +39,11 @@ MOST_LINKS: Final = 1000
 MOST_GUESSES: Final = 400
 """Sets of keys that are tried, to find out which of a message's keys came later."""
 _DEEPEST: Final = 8
+"""Messages within messages, of which a commitment may consist."""
+MOST_NESTED: Final = 10_000
+"""Messages that are read for one commitment: a few that hold each other often are very many."""
+_DEEPEST_KEY: Final = 200
+"""Slashes in a key, of which a path of LMDB has room for no more."""
 _CHILDREN: Final = 1000
 
 
@@ -168,6 +174,18 @@ class OlderMessages:
             return _proven(id, value, commitments, true)
         except BadRequest as problem:
             raise CorruptData(f"{id} can't be read: {problem.text}") from problem
+
+    def plain_json(self, path: str) -> bytes:
+        """JSON of the message that a path leads to, with all that is nested in it.
+
+        It has the keys `signature` of items inside, which no message of ours keeps. Raises
+        `CorruptData` for what can't be written so.
+        """
+        where, _ = self.find(path) or (path, None)
+        try:
+            return write_json(self._whole(where, 0), bundle=True)
+        except BadRequest as problem:
+            raise CorruptData(f"{path} can't be read: {problem.text}") from problem
 
     def _is_of_commitments(self, path: str) -> bool:
         """Whether a group is a commitment of some message, or leads to such by their ids."""

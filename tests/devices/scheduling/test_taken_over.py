@@ -35,7 +35,7 @@ async def test_the_next_slot_follows_the_last_of_the_other_node(
     for slot, assignment in enumerate(schedule):
         add_signed(layout, assignment, link_id)
         layout[f"{names}/{process}/{slot}"] = To(signed_id(assignment))
-    await _import(WRITERS[kind](tmp_path / "older", layout), f"lmdb:{tmp_path}/data")
+    await taken_over(WRITERS[kind](tmp_path / "older", layout), f"lmdb:{tmp_path}/data")
     async with running_node(store=f"lmdb:{tmp_path}/data", priv_key_location=str(wallet)) as node:
         assert await current(node, process) == 3
         message = await ping(process, n=4)
@@ -54,7 +54,8 @@ async def _scheduled(wallet: Path) -> tuple[str, list[Message]]:
         return process, await Slots(node.cache, process).read_many(range(4))
 
 
-async def _import(source: Path, uri: str) -> None:
+async def taken_over(source: Path, uri: str) -> None:
+    """Import a store, all of it."""
     tree = open_tree(source)
     store = await open_store(uri)
     told = [one async for one in import_tree(tree, Cache(store)) if not isinstance(one, Progress)]
