@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -88,7 +88,7 @@ class Ahead:
     @property
     def idle(self) -> bool:
         """Whether it is time to give the guest more to do."""
-        return self._running is None and len(self._made) <= LONGEST // 2
+        return self._running is None and len(self._made) <= LONGEST
 
     def due(self, live: Live, following: Sequence[Texts]) -> Sequence[Texts]:
         """Of the calls to come those that the next series should make now."""
@@ -102,22 +102,32 @@ class Ahead:
         if self._running is None:
             self._depth = handle.depth
             self._made.clear()
-            await self._run(handle.live, calls, files)
+            self._running = trio.Event()
+            await self._run(handle.live, calls, files, trio.Event())
 
-    async def go_on(self, live: Live, calls: Sequence[Texts]) -> None:
-        """Make further calls in series behind those that are made."""
+    async def go_on(self, live: Live, calls: Sequence[Texts], nursery: trio.Nursery) -> None:
+        """Begin further calls in series behind those that are made; returns once the guest runs.
+
+        Who then works on without a pause leaves the guest the other core.
+        """
         last = self._made[-1] if self._made else self.taken
         if last is None or self._running is not None or live.instance.damaged:
             return
         if live.generation == last.generation + 2:
-            await self._run(live, calls, last.files)
+            begun, self._running = trio.Event(), trio.Event()
+            nursery.start_soon(self._run, live, calls, last.files, begun)
+            await begun.wait()
 
-    async def _run(self, live: Live, calls: Sequence[Texts], files: FileTable | None) -> None:
-        self._running = trio.Event()
+    async def _run(
+        self, live: Live, calls: Sequence[Texts], files: FileTable | None, begun: trio.Event
+    ) -> None:
+        """Make the calls that `_running` stands for; `begun` is set once the guest runs."""
+        token = trio.lowlevel.current_trio_token()
+        tell = partial(token.run_sync_soon, begun.set)
         try:
             async with live.lock:
                 start = live.generation
-                work = partial(self._work, live, calls, files)
+                work = partial(self._work, live, calls, files, tell)
                 try:
                     outcomes, memory = await trio.to_thread.run_sync(work)
                 except BaseException:
@@ -126,7 +136,9 @@ class Ahead:
                     raise
                 live.generation += 2 * len(outcomes)
         finally:
-            self._running.set()
+            begun.set()
+            if self._running is not None:
+                self._running.set()
             self._running = None
         for place, outcome in enumerate(outcomes):
             copy = memory if place == len(calls) - 1 else None
@@ -134,9 +146,14 @@ class Ahead:
             self._made.append(made)
 
     def _work(
-        self, live: Live, calls: Sequence[Texts], files: FileTable | None
+        self,
+        live: Live,
+        calls: Sequence[Texts],
+        files: FileTable | None,
+        tell: Callable[[], object],
     ) -> tuple[list[Outcome], MemoryCopy | None]:
-        """In a thread: make the calls, and copy the memory if it is time."""
+        """In a thread: tell that it has begun, make the calls, copy the memory if it is time."""
+        tell()
         if files is not None:
             live.wasi.lend(files)
         begun = time.perf_counter()
@@ -187,7 +204,7 @@ async def made_ahead(
     if made is not None and following and ahead.idle:
         further = ahead.due(handle.live, await following())
         if further:
-            context.node.workers.start_soon(ahead.go_on, handle.live, further)
+            await ahead.go_on(handle.live, further, context.node.workers)
     return made
 
 
