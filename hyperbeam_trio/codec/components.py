@@ -272,9 +272,11 @@ def _layout(message: Message, commitment: Commitment, link: LinkOf = link_id) ->
 def _covers_all(layout: Layout, committed: tuple[str, ...]) -> bool:
     """Whether a signature of `layout` is about all that it is said to be about.
 
-    A `content-type` of one's own is not part of a body of several parts, for example.
+    A `content-type` of one's own is not part of a body of several parts, for example. It is signed
+    where such a body is the value of one key, as May 2025 has it of nested messages (spec/08 §6.3).
     """
-    return set(committed) <= set(committed_keys(layout, committed))
+    own = set() if layout.composed else {"content-type"} & layout.headers.keys()
+    return set(committed) - own <= set(committed_keys(layout, committed))
 
 
 def ordered(

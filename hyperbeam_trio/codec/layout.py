@@ -28,16 +28,18 @@ class Layout:
     """Headers by name, the body, and the names of the members inside of it.
 
     `body` is `None` where there is no body member, and empty where there is an empty one;
-    `content-digest` is not among the headers, see `components`.
+    `content-digest` is not among the headers, see `components`. `composed`: the body was put
+    together of parts, and `content-type` is about these.
     """
 
     headers: dict[str, bytes]
     body: bytes | None
     inside: Collection[str]
+    composed: bool = False
 
     @property
     def is_multipart(self) -> bool:
-        """Whether `content-type` is about the parts of a body, and so no key of the message."""
+        """Whether who reads this takes `content-type` for the parts', and not for a key."""
         return self.headers.get("content-type", b"").startswith(b"multipart/")
 
     def names(self) -> list[str]:
@@ -132,4 +134,4 @@ def _with_body(
         parts["content-type"] = headers["content-type"]
     body, boundary = write_body(parts, inline)
     headers["content-type"] = f'multipart/form-data; boundary="{boundary}"'.encode()
-    return Layout(headers, body, inside)
+    return Layout(headers, body, inside, composed=True)

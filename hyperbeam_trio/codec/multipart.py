@@ -25,6 +25,9 @@ _DISPOSITION: Final = "content-disposition"
 _EMPTY: Final = b"empty-message"
 _UNWRITABLE: Final = re.compile(r"[\r\n]|: |\A\Z|\Acontent-disposition\Z|\Aao-body-key\Z")
 _USUAL: Final = re.compile(r'form-data;name="([^"\\]*)"')
+_OWN_BOUNDARY: Final = re.compile(
+    rb'(?:\A|\r\n)content-type: multipart/[^\r\n]*?;[ ]*boundary="([^"\r\n]{1,256})"(?=\r\n)'
+)
 _DROPPED: Final = frozenset({_DISPOSITION, "content-digest", "ao-body-key"})
 
 
@@ -133,8 +136,9 @@ def _split(body: bytes, boundary: str) -> list[bytes]:
 
 
 def _read_part(part: bytes, inline: str) -> tuple[str, bytes | Tabm]:
-    head, blank, body = part.removeprefix(_CRLF).partition(_BLANK)
-    headers = dict(_lines(head))
+    rest, enclosed = _without_enclosed(part.removeprefix(_CRLF))
+    head, blank, body = rest.partition(_BLANK)
+    headers = {**dict(_lines(head)), **enclosed}
     path = _path(headers.get(_DISPOSITION), inline)
     inner = headers.get("ao-body-key") or headers.get("inline-body-key") or b"body"
     members: Tabm = {key: value for key, value in headers.items() if key not in _DROPPED}
@@ -147,6 +151,25 @@ def _read_part(part: bytes, inline: str) -> tuple[str, bytes | Tabm]:
     if members.get("ao-types") == _EMPTY:
         del members["ao-types"]
     return path, members
+
+
+def _without_enclosed(part: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """A part without the line whose value is itself a body of several parts, and that value.
+
+    A client of May 2025 commits to the parts of a message that has `data` as to its `data`, and
+    then writes it, of many lines, as one (spec/08 §6.3). The line is known by the boundary that
+    the part's own `content-type` announces.
+    """
+    own = _OWN_BOUNDARY.search(part.partition(_BLANK)[0])
+    if own is None:
+        return part, {}
+    marker = b"--" + own[1]
+    before, named, value = part.partition(b": " + marker + _CRLF)
+    head, _, key = before.rpartition(_CRLF)
+    inner, closed, after = value.partition(_CRLF + marker + b"--")
+    if not (named and closed) or _BLANK in before or not (after + _CRLF).startswith(_CRLF):
+        return part, {}
+    return head + after, {_text(key): marker + _CRLF + inner + closed}
 
 
 def _lines(head: bytes) -> Iterator[tuple[str, bytes]]:

@@ -77,7 +77,7 @@ def _commitment(
     label: str, signature: bytes, given: SignatureInput, level: Tabm, message: Message
 ) -> Commitment:
     names = [own_name(name) for name in given.components]
-    inline = _inline(level)
+    inline = _inline(level, names)
     inside = [inline] if "content-digest" in names and inline in level else []
     committed = keys_of_components(names, inside, level, multipart=False)
     commitment = read_commitment(label, signature, given, committed)
@@ -89,8 +89,10 @@ def _commitment(
     return replace(commitment, evidence=Evidence(values, base=base_of(lines, given.text)))
 
 
-def _inline(level: Tabm) -> str:
-    return "data" if "body" not in level and "data" in level else "body"
+def _inline(level: Tabm, names: list[str]) -> str:
+    """The key that the digest is of: `data` only if it was signed that it is not `body`."""
+    is_data = "inline-body-key" in names and "body" not in level and "data" in level
+    return "data" if is_data else "body"
 
 
 def _value(name: str, level: Tabm, inline: str) -> bytes | None:

@@ -148,6 +148,56 @@ def test_a_committed_message_that_was_changed_fails(case):
             assert not still_holds(case["request"]["headers"], changed, "body")
 
 
+@vectors.each("hbsig-commit.json", lambda case: case["name"] in ("data", "body"))
+def test_what_was_committed_as_body_can_not_be_told_as_data(case):
+    text = vectors.unbase64(case["request"]["body"])
+    as_data = text.replace(b"inline\r\n\r\ntext", b"inline\r\ndata: text")
+    as_body = as_data.replace(b"data: 1 + 1\r\n", b"").replace(
+        b"Message\r", b"Message\r\n\r\n1 + 1\r"
+    )
+    assert as_body != text
+    assert not still_holds(case["request"]["headers"], as_body, "body")
+
+
+@vectors.each("hbsig-nested.json")
+def test_the_parts_of_what_hbsig_committed_are_one_value(case):
+    message = request(case["request"]["headers"], case["request"]["body"])
+    body = message.message("body")
+    assert failing_commitments(message) == failing_commitments(body) == []
+    assert set(body.commitments) == set(case["ids"])
+    assert case["value"].encode() in (body.get("data"), body.get("body"))
+    assert all(set(body) <= set(commitment.committed) for commitment in body.commitments.values())
+
+
+@vectors.each("hbsig-nested.json")
+def test_who_has_nothing_but_the_message_can_verify_it(case):
+    body = request(case["request"]["headers"], case["request"]["body"]).message("body")
+    plain = [replace(commitment, evidence=None) for commitment in body.commitments.values()]
+    assert failing_commitments(body.with_commitments(plain)) == []
+    forged = body.set_values({"content-type": b"text/plain"}).with_commitments(plain)
+    assert len(failing_commitments(forged)) == len(plain)
+
+
+def test_a_line_is_long_only_if_the_boundary_of_its_own_part_ends_it():
+    def read(part: bytes) -> Message:
+        body = b"--o\r\ncontent-disposition: inline\r\n" + part + b"\r\n--o--"
+        return decode([("content-type", b'multipart/form-data; boundary="o"')], body).message(
+            "body"
+        )
+
+    kind = b'content-type: multipart/form-data; boundary="i"\r\n'
+    inner = b"--i\r\na: 1\r\n\r\ntext\r\n--i--"
+    whole = read(kind + b"data: " + inner + b"\r\nz: 2")
+    assert (whole["data"], whole["z"], "a" in whole) == (inner, b"2", False)
+    for other in (
+        kind.replace(b'"i"', b'"j"') + b"data: " + inner,
+        kind + b"data: " + inner.replace(b"--i--", b"--i-x"),
+        kind + b"data: " + inner + b"more",
+        b"data: " + inner + b"\r\n" + kind.strip(),
+    ):
+        assert read(other)["data"] == b"--i"
+
+
 @vectors.each("hbsig-responses.json", lambda case: "throws" not in case)
 def test_answers_that_hbsig_can_read_are_verified(case):
     given = case["response"]
