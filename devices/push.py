@@ -88,7 +88,7 @@ class PushDevice(Device):
             try:
                 await self._delivered(delivery, visit)
             except HyperbeamError as error:
-                log.warning("Push of %s, slot %d: %s", visit.process.id, visit.slot, error.text)
+                log.warning("%s", error.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ in their order, before any of their slots is visited.
 from __future__ import annotations
 
 import logging
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -94,7 +95,8 @@ class Delivery:
         """Push the outbox of a slot; the answer of spec/05 §7.2.
 
         What is not reached within the option `push-time-limit` has `resulted-in: skipped`. Raises
-        what computing the first slot raises; failures further on stand in the answer.
+        what computing the first slot raises, with which slot it was, as `class` and `reason` say
+        too; failures further on stand in the answer.
         """
         await self._visit(first)
         with trio.move_on_at(self._deadline):
@@ -132,18 +134,24 @@ class Delivery:
 
     async def _visit(self, visit: Visit) -> None:
         """Compute a slot, and give the messages of its outbox their slots."""
-        base = visit.process.definition.uncommitted().set_values(
-            {"device": PROCESS_DEVICE, "process": visit.process.definition}
-        )
-        asked = Message.of({"path": b"compute", "slot": visit.slot})
-        state = await self._context.resolve(base, asked)
-        results = await self._context.view(state, "results") if isinstance(state, Message) else None
+        try:
+            results = await self._results(visit)
+        except HyperbeamError as error:
+            raise _pushing_failed(visit, error) from error
         if isinstance(results, Message):
             visit.results = results.uncommitted().reset()
         sender = Sender(visit.process, self._identities, self._context)
         for key, message in await entries_of(visit.results, self._context):
             visit.entries.append(await self._entry(visit, sender, key, message))
         visit.done = True
+
+    async def _results(self, visit: Visit) -> Value:
+        base = visit.process.definition.uncommitted().set_values(
+            {"device": PROCESS_DEVICE, "process": visit.process.definition}
+        )
+        asked = Message.of({"path": b"compute", "slot": visit.slot})
+        state = await self._context.resolve(base, asked)
+        return await self._context.view(state, "results") if isinstance(state, Message) else None
 
     async def _entry(self, visit: Visit, sender: Sender, key: str, message: Value) -> Entry:
         try:
@@ -172,6 +180,21 @@ class Delivery:
 def _settle(entry: Entry, outcome: Message) -> None:
     """There is nothing further to do about a message: it resulted in `outcome`."""
     entry.sent, entry.answer = None, entry.answer.set_values({"resulted-in": outcome})
+
+
+def _pushing_failed(visit: Visit, error: HyperbeamError) -> HyperbeamError:
+    """The error with which slot and process it was; it keeps its class, status and details.
+
+    Another one, since others who want the same slot have the same error.
+    """
+    failed = copy(error)
+    failed.text = (
+        f"Pushing slot {visit.slot} failed on process `{visit.process.id}` with error: {error.text}"
+    )
+    failed.args = (failed.text,)
+    known = {"class": "error", "reason": error.text}
+    failed.details = {**known, **error.details}
+    return failed
 
 
 def _failure(error: HyperbeamError, **where: str) -> Message:

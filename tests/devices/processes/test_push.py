@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.push import PushDevice
-from hyperbeam_trio.errors import NotFound
+from hyperbeam_trio.errors import NotFound, RemoteError
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.testing.device import DeviceContract
 from hyperbeam_trio.testing.node import running_node
@@ -172,8 +173,53 @@ async def test_the_answer_does_not_wait_if_it_is_not_to(node):
 
 async def test_a_slot_that_does_not_exist(node):
     process = await _post(node)
-    with pytest.raises(NotFound, match="not yet available"):
+    with pytest.raises(NotFound) as error:
         await process.ask("push", slot=9)
+    reason = "Requested slot not yet available in schedule."
+    said = f"Pushing slot 9 failed on process `{process.id}` with error: {reason}"
+    assert error.value.text == said
+    assert error.value.details["class"] == "error"
+    assert error.value.details["reason"] == reason
+
+
+class OutOfReachDevice(Device):
+    """Needs something from elsewhere that it does not get."""
+
+    name = "out-of-reach@1.0"
+
+    @key
+    async def compute(self, base, request, context):
+        raise RemoteError("Nobody answered.")
+
+
+async def test_a_push_that_fails_on_its_way_says_where():
+    devices = {"post@1.0": PostDevice, "out-of-reach@1.0": OutOfReachDevice}
+    async with running_node(devices=devices) as node:
+        sender, other = await _post(node), await _post(node, random_seed="b")
+        stuck = await spawn(node, execution_device="out-of-reach@1.0")
+        answer = await _push(sender, **{"send-to": f"{stuck.id},{other.id}"})
+        said = f"Pushing slot 1 failed on process `{stuck.id}` with error: Nobody answered."
+        assert answer["1"]["slot"] == 1
+        assert answer["1"]["resulted-in"]["status"] == 502
+        assert answer["1"]["resulted-in"]["reason"] == said.encode()
+        assert answer["2"]["resulted-in"] == Message(process=other.id, slot=1)
+
+
+async def test_two_pushes_of_a_slot_that_fails_say_it_once_each():
+    async with running_node(devices={"out-of-reach@1.0": OutOfReachDevice}) as node:
+        stuck = await spawn(node, execution_device="out-of-reach@1.0")
+        said = []
+
+        async def push():
+            with pytest.raises(RemoteError) as error:
+                await stuck.ask("push", slot=0)
+            said.append(error.value.text)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(push)
+            nursery.start_soon(push)
+        text = f"Pushing slot 0 failed on process `{stuck.id}` with error: Nobody answered."
+        assert said == [text, text]
 
 
 async def test_without_a_trusted_identity_nothing_is_sent_if_the_option_says_so(node):
