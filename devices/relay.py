@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from hyperbeam_trio.cache.streaming import streamed
 from hyperbeam_trio.commitments import without_but_committed
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
@@ -181,4 +182,10 @@ async def _signed(message: Message, context: Context) -> Message:
             "This node signs nothing that it relays: its option relay-allow-commit-request is "
             "false."
         )
-    return await context.node.sign(message.uncommitted(), bundle=True)
+    bare = message.uncommitted()
+    found = streamed(bare, context.cache)
+    target = bare if found is None else found.message
+    loaded = await context.load_all(target)
+    whole = loaded if isinstance(loaded, Message) else target
+    signed = await context.node.sign(whole, bundle=True)
+    return signed if found is None else found.restored(signed)

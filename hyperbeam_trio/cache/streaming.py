@@ -11,7 +11,7 @@ import trio
 
 from hyperbeam_trio.codec.ans104 import ANS104, linked_message, takes_link
 from hyperbeam_trio.codec.ids import linked_body
-from hyperbeam_trio.commitment import Commitment
+from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.deep_hash import BlobHash
 from hyperbeam_trio.crypto.elsewhere import Elsewhere
 from hyperbeam_trio.crypto.encoding import native_id
@@ -32,11 +32,34 @@ class Streamed:
     link: Link
     stand_in: Elsewhere
 
-    async def pieces(self, cache: Cache, head: bytes = b"") -> AsyncGenerator[bytes, None]:
-        """The body part by part, behind `head`."""
-        if head:
-            yield head
-        async with aclosing(cache.read_pieces(self.link)) as parts:
+    def restored(self, message: Message) -> Message:
+        """`message`, made of the one here, with the link in its place and its own commitments."""
+        held = {k: self.link for k, value in message.items() if value is self.stand_in}
+        return message.set_values(held).with_commitments(message.commitments.values())
+
+    def body(self, cache: Cache, head: bytes = b"") -> StoredBody:
+        """The body behind `head`."""
+        return StoredBody(self.link, cache, head)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    """What lies under `link`, behind `head`; read part by part, as often as it is asked for."""
+
+    link: Link
+    cache: Cache
+    head: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.head) + self.link.size
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """All of them; raises as `Cache.read_pieces` does."""
+        if self.head:
+            yield self.head
+        async with aclosing(self.cache.read_pieces(self.link)) as parts:
             async for part in parts:
                 yield part
 
@@ -55,6 +78,25 @@ def streamed(message: Message, cache: Cache, deep_hash: bytes | None = None) -> 
     stand_in = Elsewhere(native_id(link.id), deep_hash)
     replaced = message.set_values({key: stand_in})
     return Streamed(replaced.with_commitments(message.commitments.values()), link, stand_in)
+
+
+async def sendable(message: Message, cache: Cache) -> Streamed | None:
+    """As `streamed`, with the headers of the items that were signed, to send them to the byte."""
+    found = streamed(message, cache)
+    if found is None:
+        return None
+    held = [
+        commitment if evidence is None else commitment.with_evidence(evidence)
+        for commitment in message.commitments.values()
+        for evidence in [await _header_of(message, commitment, cache)]
+    ]
+    return replace(found, message=found.message.with_commitments(held))
+
+
+async def _header_of(message: Message, commitment: Commitment, cache: Cache) -> Evidence | None:
+    if commitment.evidence is not None or commitment.device != ANS104.name:
+        return None
+    return await cache.linked_evidence(message, commitment)
 
 
 async def load_verifiable(message: Message, cache: Cache) -> Message:
@@ -88,9 +130,7 @@ async def _proved(message: Message, cache: Cache) -> Message:
 
 
 async def _checked(message: Message, commitment: Commitment, cache: Cache) -> Commitment:
-    if commitment.evidence is not None or commitment.device != ANS104.name:
-        return commitment
-    evidence = await cache.linked_evidence(message, commitment)
+    evidence = await _header_of(message, commitment, cache)
     if evidence is None or evidence.item is None or evidence.tail is None:
         return commitment
     if not is_large(evidence.tail, cache):

@@ -35,9 +35,9 @@ from hyperbeam_trio.crypto.bundle import (
 )
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.elsewhere import Elsewhere
-from hyperbeam_trio.crypto.encoding import from_base64, native_id, to_base64url
+from hyperbeam_trio.crypto.encoding import from_base64, human_id, native_id, to_base64url
 from hyperbeam_trio.crypto.field import Tag
-from hyperbeam_trio.crypto.item_header import ItemHeader, build_fields
+from hyperbeam_trio.crypto.item_header import ItemHeader, build_fields, read_fields
 from hyperbeam_trio.crypto.item_signature import UNSIGNED, type_named
 from hyperbeam_trio.crypto.wallet import Wallet
 from hyperbeam_trio.errors import BadRequest
@@ -214,8 +214,19 @@ def _as_signed(value: Message | list[Value], commitment: Commitment) -> DataItem
     if evidence is None or evidence.item is None or not isinstance(value, Message):
         return None
     if evidence.tail is not None:
-        return None
+        return _with_tail(value, evidence.item, evidence.tail, evidence)
     return DataItem.parse(evidence.item) if evidence.covers(value) else None
+
+
+def _with_tail(value: Message, head: bytes, tail: Link, evidence: Evidence) -> DataItem | None:
+    """The same where the data is not at hand, if `value` has what stands for it."""
+    for key, held in value.items():
+        if isinstance(held, Elsewhere) and human_id(held.digest) == tail.id:
+            fields = read_fields(memoryview(head))
+            if isinstance(fields, int) or not evidence.covers(value.set_values({key: tail})):
+                return None
+            return linked_item(ItemHeader(*fields), held)
+    return None
 
 
 def _rebuilt(value: Message | list[Value], commitment: Commitment) -> DataItem:

@@ -46,12 +46,16 @@ class Codec(ABC):
         Raises `BadRequest` or `TooLarge`, whatever the bytes are.
         """
 
-    def encode(self, message: Message, *, bundle: bool) -> Encoded:
-        """The message as headers and body of HTTP."""
+    def headers(self) -> list[tuple[str, bytes]]:
+        """What HTTP says of a body in this form."""
         headers = [("codec-device", self.name.encode())]
         if self.content_type is not None:
             headers.append(("content-type", self.content_type.encode()))
-        return Encoded(headers, self.to_bytes(message, bundle=bundle))
+        return headers
+
+    def encode(self, message: Message, *, bundle: bool) -> Encoded:
+        """The message as headers and body of HTTP."""
+        return Encoded(self.headers(), self.to_bytes(message, bundle=bundle))
 
     def decode(self, headers: Iterable[tuple[str, bytes]], body: bytes | None = None) -> Message:
         """The message of headers and body; all but httpsig look at the body alone."""

@@ -21,3 +21,9 @@ class Elsewhere(bytes):
         made.digest = digest
         made.deep_hash = deep_hash
         return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Elsewhere) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)

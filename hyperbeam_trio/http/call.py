@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from urllib.parse import urljoin
 
 from hyperbeam_trio import __version__
@@ -33,6 +34,19 @@ _is_token = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _find_control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
+class SentBody(Protocol):
+    """A body that is not held in memory: read anew each time that it is sent."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        ...
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """All of them, in parts; what this raises ends the request, and the connection."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request that can be sent; `max_body` is the most bytes that its answer's body may have."""
@@ -42,7 +56,7 @@ class Call:
     origin: Origin
     target: bytes
     headers: Sequence[Header]
-    body: bytes
+    body: bytes | SentBody
     allow_private: bool
     max_body: int
 
@@ -52,7 +66,7 @@ class Call:
         method: str,
         url: str,
         headers: Iterable[Header],
-        body: bytes,
+        body: bytes | SentBody,
         allow_private: bool,
         max_body: int,
     ) -> Call:
@@ -74,16 +88,21 @@ class Call:
         """Whether asking twice does no more than asking once."""
         return self.method in _REPEATABLE
 
-    def parts(self) -> Iterator[bytes | memoryview]:
+    async def parts(self) -> AsyncGenerator[bytes | memoryview, None]:
         """The bytes to send, in pieces."""
-        head = self._head()
-        if len(self.body) <= PIECE_BYTES:
-            yield head + self.body
-            return
-        yield head
-        rest = memoryview(self.body)
-        for start in range(0, len(self.body), PIECE_BYTES):
-            yield rest[start : start + PIECE_BYTES]
+        head, body = self._head(), self.body
+        if not isinstance(body, bytes):
+            yield head
+            async with aclosing(body.pieces()) as pieces:
+                async for piece in pieces:
+                    for part in _cut(piece):
+                        yield part
+        elif len(body) <= PIECE_BYTES:
+            yield head + body
+        else:
+            yield head
+            for part in _cut(body):
+                yield part
 
     def moved(self, status: int, location: bytes | None, redirects: Redirects) -> Call | None:
         """The call that a redirection asks for; `None` if it is none, or may not be followed.
@@ -113,9 +132,15 @@ class Call:
             b"host: " + self.origin.authority.encode(),
             *[name + b": " + value for name, value in self.headers],
         ]
-        if self.body or self.method not in _BODILESS:
-            lines.append(b"content-length: %d" % len(self.body))
+        size = len(self.body) if isinstance(self.body, bytes) else self.body.size
+        if size or self.method not in _BODILESS:
+            lines.append(b"content-length: %d" % size)
         return b"\r\n".join([*lines, b"", b""])
+
+
+def _cut(body: bytes) -> Iterable[memoryview]:
+    rest = memoryview(body)
+    return (rest[start : start + PIECE_BYTES] for start in range(0, len(body), PIECE_BYTES))
 
 
 def first(headers: Iterable[Header], name: bytes) -> bytes | None:

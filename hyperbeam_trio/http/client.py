@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -23,7 +23,7 @@ import trio
 from hyperbeam_trio.errors import DeadlineExceeded, RemoteError
 from hyperbeam_trio.http.addresses import AddressPolicy
 from hyperbeam_trio.http.answer_reader import AnswerReader
-from hyperbeam_trio.http.call import Call, Redirects, first
+from hyperbeam_trio.http.call import Call, Redirects, SentBody, first
 from hyperbeam_trio.http.exchange import Header
 from hyperbeam_trio.http.pool import Connection, ConnectionPool, PoolStatistics, Unreachable
 from hyperbeam_trio.metrics import Exchanges
@@ -182,7 +182,7 @@ class HttpClient:
         url: str,
         *,
         headers: Iterable[Header] = (),
-        body: bytes = b"",
+        body: bytes | SentBody = b"",
         deadline: float | None = None,
         max_body: int | None = None,
         allow_private: bool = False,
@@ -201,9 +201,9 @@ class HttpClient:
                 pause = next(pauses, None)
                 try:
                     async with self._follow(call, redirects) as streamed:
-                        body = await streamed.read()
+                        content = await streamed.read()
                         answer = ClientResponse(
-                            streamed.status, streamed.headers, body, streamed.url
+                            streamed.status, streamed.headers, content, streamed.url
                         )
                     if pause is None or answer.status not in settings.retry_statuses:
                         return answer
@@ -219,7 +219,7 @@ class HttpClient:
         url: str,
         *,
         headers: Iterable[Header] = (),
-        body: bytes = b"",
+        body: bytes | SentBody = b"",
         deadline: float | None = None,
         max_body: int | None = None,
         allow_private: bool = False,
@@ -284,10 +284,11 @@ async def _send(call: Call, connection: Connection, settings: ClientSettings) ->
     """Send a request; how many of its bytes were taken."""
     sent = 0
     try:
-        for part in call.parts():
-            with trio.fail_after(settings.send):
-                await connection.stream.send_all(part)
-            sent += len(part)
+        async with aclosing(call.parts()) as parts:
+            async for part in parts:
+                with trio.fail_after(settings.send):
+                    await connection.stream.send_all(part)
+                sent += len(part)
     except trio.TooSlowError:
         raise DeadlineExceeded(f"{call.place}: the request is not taken.") from None
     except (trio.BrokenResourceError, trio.ClosedResourceError):

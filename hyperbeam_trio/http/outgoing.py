@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hyperbeam_trio.cache.streaming import streamed
+from hyperbeam_trio.cache.streaming import sendable
 from hyperbeam_trio.codec.ids import link_id
 from hyperbeam_trio.commitments import without_but_committed
 from hyperbeam_trio.errors import STATUS_NAMES, HyperbeamError, KeyNotFound
@@ -115,11 +115,11 @@ class Renderer:
         """
         name = self._negotiator.reply_codec(request, answer)
         bundle = request.bool("accept-bundle", False)
-        found = streamed(answer, self._node.cache)
+        found = await sendable(answer, self._node.cache)
         if found is not None:
             headers, pieces = await self._encoded(name, found.message, bundle)
             if pieces[-1] is found.stand_in:
-                stream = found.pieces(self._node.cache, b"".join(pieces[:-1]))
+                stream = found.body(self._node.cache, b"".join(pieces[:-1])).pieces()
                 return HttpResponse(status, [*_cors(request, headers), *headers], stream)
         headers, pieces = await self._encoded(name, answer, bundle)
         return HttpResponse(status, [*_cors(request, headers), *headers], b"".join(pieces))

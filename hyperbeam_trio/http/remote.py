@@ -8,10 +8,11 @@ What a reply's signers committed is checked before anybody sees it (spec/07 §6)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from hyperbeam_trio.cache.streaming import sendable
 from hyperbeam_trio.codec.base import Codec
 from hyperbeam_trio.codec.httpsig import HTTPSIG
 from hyperbeam_trio.commitments import (
@@ -22,6 +23,7 @@ from hyperbeam_trio.commitments import (
     without_false_inside,
 )
 from hyperbeam_trio.errors import BadRequest, HyperbeamError, NotFound, RemoteError, TooLarge
+from hyperbeam_trio.http.call import SentBody
 from hyperbeam_trio.http.client import ClientResponse
 from hyperbeam_trio.http.exchange import Header
 from hyperbeam_trio.message import Message, Value, as_text, is_private
@@ -44,11 +46,16 @@ _NOT_OF_THE_MESSAGE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message as it is sent, but for where."""
+    """A message as it is sent, but for where; the last of `pieces` may be an `Elsewhere`."""
 
     method: str
     headers: list[Header]
-    body: bytes
+    pieces: Sequence[bytes]
+
+    @property
+    def body(self) -> bytes:
+        """The whole body."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +119,40 @@ async def send(
 ) -> Reply:
     """Send `message` to `url`, whatever its own path is.
 
-    Links are loaded and sent along. Commitments go with the message, private keys never. Raises
-    as `HttpClient.request` does; a reply of any status is returned, one with a commitment that
-    does not hold is a `RemoteError`.
+    Links are loaded and sent along; a large binary that is the body, or the data of a signed item,
+    goes part by part, in constant memory. Commitments go with the message, private keys never.
+    Raises as `HttpClient.request` does, and what reading a large body may raise; a reply of any
+    status is returned, one with a commitment that does not hold is a `RemoteError`.
     """
-    loaded = await node.cache.load_all(message)
-    if not isinstance(loaded, Message):
-        raise BadRequest("Only a message can be sent to another node.")
-    outgoing = encode_request(loaded, codecs_of(node), port=own_port(node))
+    outgoing, body = await _outgoing(node, message)
     response = await node.http_client.request(
         outgoing.method,
         url,
         headers=outgoing.headers,
-        body=outgoing.body,
+        body=body,
         deadline=deadline,
         allow_private=allow_private,
     )
     reply = decode_reply(response, codecs_of(node))
     return reply if node.config.http_only_result else replace(reply, named=None)
+
+
+async def _outgoing(node: Node, message: Message) -> tuple[Outgoing, bytes | SentBody]:
+    """The message as it is sent, and its body."""
+    found = await sendable(message, node.cache)
+    if found is not None:
+        outgoing = await _encoded(node, found.message)
+        if outgoing.pieces[-1] is found.stand_in:
+            return outgoing, found.body(node.cache, b"".join(outgoing.pieces[:-1]))
+    outgoing = await _encoded(node, message)
+    return outgoing, outgoing.body
+
+
+async def _encoded(node: Node, message: Message) -> Outgoing:
+    loaded = await node.cache.load_all(message)
+    if not isinstance(loaded, Message):
+        raise BadRequest("Only a message can be sent to another node.")
+    return encode_request(loaded, codecs_of(node), port=own_port(node))
 
 
 def codecs_of(node: Node) -> CodecOf:
@@ -172,17 +195,17 @@ def encode_request(message: Message, codec_of: CodecOf, *, port: int | None = No
     public = _without_uncommitted(message.reset(), _TARGET)
     public = public.without(*[key for key in public if is_private(key)])
     if name == RAW:
-        return Outgoing(method, _raw_headers(public), public.binary("body", b""))
+        return Outgoing(method, _raw_headers(public), [public.binary("body", b"")])
     headers = _negotiation(message, port)
     if name == HTTPSIG.name:
         extra = {n.decode(): v for n, v in headers if n.decode() not in public}
         encoded = HTTPSIG.encode(public.set_values(dict(extra)), bundle=True)
-        return Outgoing(method, _as_headers(encoded.headers), encoded.body or b"")
+        return Outgoing(method, _as_headers(encoded.headers), [encoded.body or b""])
     codec = codec_of(name)
     if codec is None:
         raise BadRequest(f"codec-device is {name!r}, which is no codec of this node.")
-    encoded = codec.encode(only_committed(public), bundle=True)
-    return Outgoing(method, [*headers, *_as_headers(encoded.headers)], encoded.body or b"")
+    pieces = codec.to_pieces(only_committed(public), bundle=True)
+    return Outgoing(method, [*headers, *_as_headers(codec.headers())], pieces)
 
 
 def _codec_of_signatures(message: Message) -> str:
