@@ -22,10 +22,11 @@ from hyperbeam_trio.devices.wasm.image import Image
 from hyperbeam_trio.devices.wasm.imports import require_functions
 from hyperbeam_trio.devices.wasm.layout import Layout, read_layout
 from hyperbeam_trio.devices.wasm.legacy import rewrite_legacy_exceptions
+from hyperbeam_trio.devices.wasm.surcharges import surcharge
 from hyperbeam_trio.devices.wasm.traps import describe
 from hyperbeam_trio.errors import TooLarge
 
-REWRITING = 2
+REWRITING = 3
 """Raised with every change to what is done to a module before it is compiled."""
 
 MAX_IMAGE_BYTES = 64 << 20
@@ -139,7 +140,7 @@ class Engine:
         name = artefact_name(key)
         module = self._artefacts.load(engine, name) if self._artefacts else None
         if module is None:
-            module = compile_sections(engine, exposed, layout)
+            module = compile_sections(engine, exposed, layout, metered=metered)
             if self._artefacts:
                 self._artefacts.save(name, module)
         return Image(digest, layout, exposure, sections, module, engine, self.epochs, metered)
@@ -155,19 +156,26 @@ class Engine:
 
 
 def compile_sections(
-    engine: wasmtime.Engine, sections: list[binary.Section], layout: Layout
+    engine: wasmtime.Engine,
+    sections: list[binary.Section],
+    layout: Layout,
+    *,
+    metered: bool = False,
 ) -> wasmtime.Module:
     """The compiled module; legacy exceptions are rewritten if there are any (spec/06 §7.2)."""
     image = binary.write_sections(sections)
     refusal = engine_refusal(engine, image)
     if refusal and LEGACY_MARK in refusal:
         try:
-            image = binary.write_sections(rewrite_legacy_exceptions(sections, layout))
+            sections = rewrite_legacy_exceptions(sections, layout)
+            image = binary.write_sections(sections)
         except MalformedImage as error:
             raise invalid(error.text) from error
         refusal = engine_refusal(engine, image)
     if refusal:
         raise invalid(refusal)
+    if metered:
+        image = binary.write_sections(surcharge(sections, layout))
     try:
         return wasmtime.Module(engine, image)
     except wasmtime.WasmtimeError as error:

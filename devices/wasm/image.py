@@ -17,6 +17,7 @@ from hyperbeam_trio.devices.wasm.imports import function_type
 from hyperbeam_trio.devices.wasm.layout import PAGE_BYTES, Layout
 from hyperbeam_trio.devices.wasm.longjmp import LongJump, plan_longjmp
 from hyperbeam_trio.devices.wasm.signature import Signature
+from hyperbeam_trio.devices.wasm.surcharges import surcharged
 
 TABLE_OPCODES = frozenset({op.TABLE_SET, op.BULK})
 TABLE_OPERATIONS = frozenset({12, 14, 15, 17})
@@ -75,6 +76,8 @@ class Image:
         outer, inner = (
             bytes(wasmtime.wat2wasm(wat)) for wat in (self.longjmp.outer, self.longjmp.inner)
         )
+        if self.metered:
+            outer = surcharged(outer)
         return wasmtime.Module(self.engine, outer), wasmtime.Module(self.engine, inner)
 
     @cached_property

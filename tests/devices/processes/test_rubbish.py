@@ -78,6 +78,8 @@ WASM = """
     (if (i32.eq (local.get $kind) (i32.const 0x4c)) (then (loop (br 0))))
     (if (i32.eq (local.get $kind) (i32.const 0x54)) (then unreachable))
     (if (i32.eq (local.get $kind) (i32.const 0x47)) (then (call $grow)))
+    (if (i32.eq (local.get $kind) (i32.const 0x57))
+      (then (loop (drop (memory.grow (i64.const 100000))) (br 0))))
     (if (i32.eq (local.get $kind) (i32.const 0x52)) (then (drop (call $recurse))))
     (if (i32.eq (local.get $kind) (i32.const 0x50)) (then (return (i64.const -5))))
     (if (i32.eq (local.get $kind) (i32.const 0x4a)) (then (return (i64.const 2500))))
@@ -90,6 +92,7 @@ WASM_RUBBISH = {
     "loops": "#L",
     "traps": "#T",
     "allocates": "#G",
+    "wants more than there is, again and again": "#W",
     "recurses": "#R",
     "answers a false address": "#P",
     "answers no JSON": "#J",

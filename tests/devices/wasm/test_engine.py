@@ -139,10 +139,10 @@ def test_threads_that_ask_at_once_share_one_compilation(monkeypatch):
     started, asked = threading.Event(), threading.Event()
     compiled = []
 
-    def compile_slowly(*arguments):
+    def compile_slowly(*arguments, **options):
         compiled.append(started.set())
         assert asked.wait(10)
-        return original(*arguments)
+        return original(*arguments, **options)
 
     original = engine_module.compile_sections
     monkeypatch.setattr(engine_module, "compile_sections", compile_slowly)
@@ -188,9 +188,9 @@ def modules_compiled(monkeypatch):
     compiled = []
     original = engine_module.compile_sections
 
-    def compile_sections(*arguments):
+    def compile_sections(*arguments, **options):
         compiled.append(1)
-        return original(*arguments)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(engine_module, "compile_sections", compile_sections)
     return compiled
