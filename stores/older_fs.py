@@ -6,6 +6,7 @@ the path in the store is cut off; the system never follows them (spec/04 §5.1).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from bisect import bisect_right
@@ -14,6 +15,9 @@ from pathlib import Path
 
 from hyperbeam_trio.cache.older_layout import GROUP, Entry, Pointer
 from hyperbeam_trio.errors import ConfigError, CorruptData, StoreError
+
+_NOTHING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""What the system says of paths at which nothing is, or could be."""
 
 
 class FsTree:
@@ -30,7 +34,7 @@ class FsTree:
     @classmethod
     def open(cls, root: Path) -> FsTree:
         """Raises `ConfigError` for what is no directory, or a store of ours."""
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise ConfigError(f"{root} is no directory, and so no store of files.")
         if (root / "FORMAT").exists():
             raise ConfigError(f"{root} is a store of our own; 'store copy fs:{root} …' copies it.")
@@ -46,12 +50,15 @@ class FsTree:
                 return Pointer(self._target(os.readlink(place)))
             if stat.S_ISDIR(mode):
                 return GROUP
+            if not stat.S_ISREG(mode):
+                # HyperBEAM has no such thing, and to open a pipe would be to wait for a writer.
+                return None
             with open(place, "rb") as file:
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
-            raise StoreError(f"{place}: {error}") from error
+            if error.errno in _NOTHING:
+                return None
+            raise _unreadable(place, error) from error
 
     def children(self, path: str, after: str, limit: int) -> Sequence[str]:
         listed, names = self._listed
@@ -69,11 +76,13 @@ class FsTree:
     def _names(self, path: str) -> list[str]:
         place = self._place(path)
         try:
-            names = [] if place is None else sorted(os.listdir(place))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+            # The system would follow a link here, too.
+            inside = place is not None and (not path or not os.path.islink(place))
+            names = sorted(os.listdir(place)) if inside else []
         except OSError as error:
-            raise StoreError(f"{place}: {error}") from error
+            if error.errno in _NOTHING:
+                return []
+            raise _unreadable(str(place), error) from error
         # By default another store of HyperBEAM's, of LMDB, lies inside the one of files.
         return names if path else [name for name in names if not self._is_store(name)]
 
@@ -105,3 +114,10 @@ class FsTree:
                 self._prefix = text.removesuffix(path)
                 return path
         return text
+
+
+def _unreadable(place: str, error: OSError) -> CorruptData | StoreError:
+    """A place that the disk can't read is damaged; anything else can be mended and tried again."""
+    if error.errno == errno.EIO:
+        return CorruptData(f"{place}: {error}")
+    return StoreError(f"{place}: {error}")

@@ -23,6 +23,7 @@ from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.codec.ids import fresh_id
 from hyperbeam_trio.errors import BadRequest, CorruptData, NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message, Value
+from hyperbeam_trio.store import MAX_VALUE_BYTES
 
 AT_ONCE: Final = 256
 """Messages, binaries or names that become durable together."""
@@ -56,8 +57,8 @@ async def import_tree(
 
     Yields a `Progress` when a batch is durable, a `Damage` for what is left out since it does not
     prove itself, and a `LeftOut` for parts that are not taken. Without `binaries`, only those that
-    a message holds are stored. Doing it again is harmless. Memory: a batch, and what the tree needs
-    to list its names. Nobody may write to the tree meanwhile.
+    a message holds are stored. Doing it again is harmless. Memory: a batch or the largest value,
+    and what the tree needs to list its names. Nobody may write to the tree meanwhile.
     """
     begun = next((n for n, phase in enumerate(_PHASES) if after.startswith(phase)), 0)
     if after and not after.startswith(_PHASES):
@@ -102,21 +103,33 @@ class _Importer:
         for names in self._pages("", after):
             await trio.lowlevel.checkpoint()
             batch: dict[str, Proven] = {}
+            count, held = 0, 0
             for name in names:
-                if not is_id(name) or isinstance(self._tree.entry(name), Pointer | bytes):
-                    continue
-                try:
-                    proven = self._older.message(name)
-                except CorruptData as damage:
-                    yield Damage(MESSAGE + name, damage.text)
-                else:
-                    if proven is not None:
-                        batch[name] = proven
-            for name, proven in batch.items():
-                for finding in _told(name, proven):
-                    yield finding
+                found = self._message(name)
+                if isinstance(found, Damage):
+                    yield found
+                elif found is not None:
+                    for finding in _told(name, found):
+                        yield finding
+                    batch[name] = found
+                    count, held = count + 1, held + sum(_sizes(found.value))
+                if held > BATCH_BYTES:
+                    await self._write(batch)
+                    batch, held = {}, 0
             await self._write(batch)
-            yield self._plus(MESSAGE + names[-1], len(batch), 0)
+            yield self._plus(MESSAGE + names[-1], count, 0)
+
+    def _message(self, name: str) -> Proven | Damage | None:
+        """The message of an id; `None` for what is no message."""
+        try:
+            if not is_id(name) or isinstance(self._tree.entry(name), Pointer | bytes):
+                return None
+            proven = self._older.message(name)
+        except CorruptData as damage:
+            return Damage(MESSAGE + name, damage.text)
+        if proven is not None and max(_sizes(proven.value), default=0) > MAX_VALUE_BYTES:
+            return Damage(MESSAGE + name, f"one of its values has over {MAX_VALUE_BYTES} bytes")
+        return proven
 
     async def _write(self, batch: dict[str, Proven]) -> None:
         await self._cache.write_many([proven.value for proven in batch.values()])
@@ -140,8 +153,12 @@ class _Importer:
                 except CorruptData as damage:
                     yield Damage(DATA + name, damage.text)
                     continue
+                count, size = count + 1, size + len(value)
+                if len(value) > MAX_VALUE_BYTES:
+                    await self._cache.write_pieces(_pieces(value))
+                    continue
                 batch.append(value)
-                count, size, held = count + 1, size + len(value), held + len(value)
+                held += len(value)
                 if held > BATCH_BYTES:
                     await self._cache.write_many(batch)
                     batch, held = [], 0
@@ -153,10 +170,10 @@ class _Importer:
         for roots in self._pages("", after):
             for root in roots:
                 count = 0
-                if is_id(root) and isinstance(self._tree.entry(root), Pointer):
-                    if not await self._cache.exists(root):
+                if is_id(root):
+                    if self._is_pointer(root) and not await self._cache.exists(root):
                         yield Damage(ALIAS + root, "nothing that was stored proves this id")
-                elif not is_id(root) and root != "data":
+                elif root != "data":
                     for paths in _batches(self._leaves(root)):
                         for finding in await self._name(paths):
                             yield finding
@@ -164,16 +181,34 @@ class _Importer:
                 if count:
                     yield self._plus(NAME + root, count, 0)
 
-    def _leaves(self, path: str) -> Iterator[str]:
-        """The paths below `path` that are no groups of it."""
-        if path.startswith(_MATCHES):
-            return
-        entry = self._tree.entry(path)
-        if entry is not None and isinstance(entry, Pointer | bytes):
-            yield path
-            return
-        for name in self._older.members(path):
-            yield from self._leaves(f"{path}/{name}")
+    def _is_pointer(self, root: str) -> bool:
+        try:
+            return isinstance(self._tree.entry(root), Pointer)
+        except CorruptData:
+            # It was told when the messages were read.
+            return False
+
+    def _leaves(self, root: str) -> Iterator[str]:
+        """The paths at and below `root` that are no groups."""
+        walks = [iter((root,))]
+        while walks:
+            path = next(walks[-1], None)
+            if path is None:
+                walks.pop()
+            elif path.startswith(_MATCHES):
+                continue
+            elif self._is_leaf(path):
+                yield path
+            else:
+                walks.append(map(f"{path}/".__add__, self._older.members(path)))
+
+    def _is_leaf(self, path: str) -> bool:
+        try:
+            entry = self._tree.entry(path)
+        except CorruptData:
+            # Whoever asks for it is told.
+            return True
+        return entry is not None and isinstance(entry, Pointer | bytes)
 
     async def _name(self, paths: Sequence[str]) -> list[Finding]:
         found = await fetch_each(self._name_one, paths, AT_ONCE)
@@ -221,12 +256,25 @@ class _Importer:
 
 def _told(name: str, proven: Proven) -> Iterator[Finding]:
     for id in proven.false:
-        yield Damage(f"{MESSAGE}{name}/commitments/{id}", "this commitment does not hold")
+        yield Damage(
+            f"{MESSAGE}{name}/commitments/{id}", "this commitment does not hold, or can't be read"
+        )
     for key in proven.left_out:
         yield LeftOut(f"{MESSAGE}{name}/{key}", "no part of what its id or signatures cover")
     if not proven.named:
         reason = "its signatures hold, but not this id; it is stored under theirs"
         yield Damage(MESSAGE + name, reason)
+
+
+def _sizes(value: Message | list[Value]) -> list[int]:
+    items = value.values() if isinstance(value, Message) else value
+    return [len(item) for item in items if isinstance(item, bytes)]
+
+
+async def _pieces(value: bytes) -> AsyncGenerator[memoryview, None]:
+    view = memoryview(value)
+    for start in range(0, len(view), BATCH_BYTES):
+        yield view[start : start + BATCH_BYTES]
 
 
 def _bare(value: Message | list[Value]) -> Message | list[Value]:

@@ -10,6 +10,7 @@ with it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from hyperbeam_trio.commitment import Commitment
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.errors import BadRequest, ConfigError, CorruptData
 from hyperbeam_trio.message import Link, Message, Value
+from hyperbeam_trio.store import MAX_VALUE_BYTES
 from hyperbeam_trio.verifiers import holds
 
 ENTRY_POINTS: Final = "hyperbeam_trio.layouts"
@@ -39,11 +41,13 @@ MOST_LINKS: Final = 1000
 MOST_GUESSES: Final = 400
 """Sets of keys that are tried, to find out which of a message's keys came later."""
 _DEEPEST: Final = 8
-"""Messages within messages, of which a commitment may consist."""
-MOST_NESTED: Final = 10_000
-"""Messages that are read for one commitment: a few that hold each other often are very many."""
-_DEEPEST_KEY: Final = 200
-"""Slashes in a key, of which a path of LMDB has room for no more."""
+"""Messages within messages that are read as one, as commitments are."""
+MOST_WHOLE: Final = MAX_VALUE_BYTES
+"""Bytes of a message with all that it holds: a few that hold each other often come to many."""
+_MESSAGE_BYTES: Final = 1000
+"""What a message costs, besides its values."""
+_DEEPEST_KEY: Final = 255
+"""Slashes in a key; a path in LMDB has room for no more."""
 _CHILDREN: Final = 1000
 
 
@@ -81,11 +85,27 @@ class Tree(Protocol):
 
 def open_tree(root: Path) -> Tree:
     """The store of HyperBEAM's in a directory, of files or LMDB; `ConfigError` if there is none."""
-    kind = "lmdb" if (root / "data.mdb").exists() else "fs"
+    kind = "lmdb" if os.path.exists(root / "data.mdb") else "fs"
     for point in entry_points(group=ENTRY_POINTS, name=kind):
         tree: Tree = point.load().open(root)
+        if not _holds_messages(tree):
+            tree.close()
+            raise ConfigError(
+                f"{root} is no store of HyperBEAM's: it holds neither binaries below 'data' nor "
+                f"messages under their ids{_hint(root)}."
+            )
         return tree
     raise ConfigError(f"Nothing is installed that reads the {kind} layout of HyperBEAM.")
+
+
+def _holds_messages(tree: Tree) -> bool:
+    below = tree.children(DATA, "", 1)
+    return bool(below) or any(is_id(name) for name in tree.children("", "", _CHILDREN))
+
+
+def _hint(root: Path) -> str:
+    inner = sorted(root.glob("*/data.mdb"))
+    return f"; there may be one in {inner[0].parent}" if inner else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +114,7 @@ class Proven:
 
     `alias` is set when the id is that of June 2025; `named` says whether the id is accounted for
     at all, else only signatures are. `left_out` are members that are not part of the message,
-    `false` the ids of commitments that do not hold.
+    `false` the ids of commitments that do not hold or can't be read.
     """
 
     value: Message | list[Value]
@@ -107,6 +127,20 @@ class Proven:
 def is_id(text: str) -> bool:
     """Whether a name at the root is an id."""
     return _ID.fullmatch(text) is not None
+
+
+class _Allowance:
+    """The bytes that may still be read of a message with all that it holds."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def spend(self, tabm: Tabm) -> None:
+        """Take what a message comes to; `CorruptData` when nothing is left."""
+        values = (value for value in tabm.values() if isinstance(value, bytes))
+        self._left -= _MESSAGE_BYTES + sum(map(len, values))
+        if self._left < 0:
+            raise CorruptData(f"A message with all that it holds has over {MOST_WHOLE} bytes.")
 
 
 class OlderMessages:
@@ -165,15 +199,15 @@ class OlderMessages:
         """
         try:
             value = from_tabm(self._tabm(id))
-            if isinstance(value, list):
-                return _proven_list(id, value)
-            commitments = self._commitments(id)
-            true = {one.id for one in commitments if self._holds(value, one)}
-            if not true and not _has_id(value, id) and self._is_of_commitments(id):
-                return None
-            return _proven(id, value, commitments, true)
         except BadRequest as problem:
             raise CorruptData(f"{id} can't be read: {problem.text}") from problem
+        if isinstance(value, list):
+            return _proven_list(id, value)
+        commitments, rubbish = self._commitments(id)
+        true = {one.id for one in commitments if self._holds(value, one)}
+        if not true and not _has_id(value, id) and self._is_of_commitments(id):
+            return None
+        return _proven(id, value, commitments, true, rubbish)
 
     def plain_json(self, path: str) -> bytes:
         """JSON of the message that a path leads to, with all that is nested in it.
@@ -181,9 +215,8 @@ class OlderMessages:
         It has the keys `signature` of items inside, which no message of ours keeps. Raises
         `CorruptData` for what can't be written so.
         """
-        where, _ = self.find(path) or (path, None)
         try:
-            return write_json(self._whole(where, 0), bundle=True)
+            return write_json(self._whole(path, 0, _Allowance(MOST_WHOLE)), bundle=True)
         except BadRequest as problem:
             raise CorruptData(f"{path} can't be read: {problem.text}") from problem
 
@@ -207,6 +240,8 @@ class OlderMessages:
         return tabm
 
     def _read_member(self, tabm: Tabm, name: str, path: str, depth: int) -> None:
+        if not _is_text(name):
+            raise CorruptData(f"{path} has a name that is no UTF-8.")
         found = self.find(path)
         if found is None:
             raise CorruptData(f"{path} leads to nothing.")
@@ -216,40 +251,58 @@ class OlderMessages:
         elif is_id(where):
             # Written without links: the member itself leads to the nested message.
             tabm[name + _LINK] = where.encode()
-        elif depth < _DEEPEST:
+        elif where != path or depth > _DEEPEST_KEY:
+            # Links among groups may go around in rings.
+            raise CorruptData(f"{path} leads to {where}, which is no message.")
+        else:
             # A key with a slash in it.
             for inner in self.members(where):
                 self._read_member(tabm, f"{name}/{inner}", f"{where}/{inner}", depth + 1)
 
-    def _commitments(self, id: str) -> list[Commitment]:
-        found = []
+    def _commitments(self, id: str) -> tuple[list[Commitment], list[str]]:
+        """The commitments of a message, and the ids of those that can't be read."""
+        found, rubbish = [], []
         group = self.find(f"{id}/{_COMMITMENTS}")
         for name in self.members(group[0]) if group is not None else ():
-            where = self.find(f"{id}/{_COMMITMENTS}/{name}")
-            if where is None:
-                raise CorruptData(f"{id}: its commitment {name} is not stored.")
-            found.append(read_commitment(name, _listing(self._whole(where[0], 0))))
-        return found
+            try:
+                fields = self._whole(f"{id}/{_COMMITMENTS}/{name}", 0, _Allowance(MOST_WHOLE))
+                found.append(read_commitment(name, _listing(fields)))
+            except (BadRequest, CorruptData):
+                rubbish.append(name)
+        return found, rubbish
 
     def _holds(self, message: Message, commitment: Commitment) -> bool:
-        if commitment.bundle:
-            # It covers what is nested with all it holds, not by its id.
-            message = message.set_values(
-                {key: self._loaded(value, 0) for key, value in message.items()}
-            )
-        return holds(message, commitment)
+        if not commitment.bundle:
+            return holds(message, commitment)
+        # It covers what is nested with all it holds, not by its id.
+        allowance = _Allowance(MOST_WHOLE)
+        try:
+            whole = {key: self._loaded(value, 0, allowance) for key, value in message.items()}
+        except (BadRequest, CorruptData):
+            return False
+        return holds(message.set_values(whole), commitment)
 
-    def _whole(self, path: str, depth: int) -> Message | list[Value]:
-        """A message with all that is nested in it, as commitments are."""
-        value = from_tabm(self._tabm(path))
-        if depth >= _DEEPEST:
-            raise CorruptData(f"{path} is nested too deep for a commitment.")
+    def _whole(self, path: str, depth: int, allowance: _Allowance) -> Message | list[Value]:
+        """A message with all that is nested in it."""
+        found = self.find(path)
+        if found is None or depth >= _DEEPEST:
+            raise CorruptData(f"{path} is not stored, or nested too deep.")
+        tabm = self._tabm(found[0])
+        allowance.spend(tabm)
+        value = from_tabm(tabm)
         if isinstance(value, list):
-            return [self._loaded(item, depth) for item in value]
-        return value.set_values({key: self._loaded(item, depth) for key, item in value.items()})
+            return [self._loaded(item, depth, allowance) for item in value]
+        return value.set_values(
+            {key: self._loaded(item, depth, allowance) for key, item in value.items()}
+        )
 
-    def _loaded(self, value: Value, depth: int) -> Value:
-        return self._whole(value.id, depth + 1) if isinstance(value, Link) else value
+    def _loaded(self, value: Value, depth: int, allowance: _Allowance) -> Value:
+        return self._whole(value.id, depth + 1, allowance) if isinstance(value, Link) else value
+
+
+def _is_text(name: str) -> bool:
+    # What was no UTF-8 in the tree is a lone surrogate here.
+    return name.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def _checked(path: str, where: str, value: bytes) -> bytes:
@@ -276,7 +329,11 @@ def _listing(fields: Message | list[Value]) -> Message | list[Value]:
 
 
 def _proven(
-    id: str, message: Message, commitments: Sequence[Commitment], holding: Collection[str]
+    id: str,
+    message: Message,
+    commitments: Sequence[Commitment],
+    holding: Collection[str],
+    rubbish: Sequence[str],
 ) -> Proven:
     true = [commitment for commitment in commitments if commitment.id in holding]
     kept = message if _has_id(message, id) else _kept_of(id, message, true)
@@ -289,7 +346,7 @@ def _proven(
         alias=old,
         named=vouched or old or fresh_id(kept) == id,
         left_out=tuple(key for key in message if key not in kept),
-        false=tuple(commitment.id for commitment in commitments if commitment not in true),
+        false=(*[one.id for one in commitments if one not in true], *rubbish),
     )
 
 

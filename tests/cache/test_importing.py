@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 
 from hyperbeam_trio.cache import Cache, importing
-from hyperbeam_trio.cache.importing import Finding, LeftOut, import_tree
+from hyperbeam_trio.cache.importing import LeftOut, import_tree
 from hyperbeam_trio.cache.older_layout import open_tree
 from hyperbeam_trio.cache.verify import Damage, verify
 from hyperbeam_trio.cache.walk import Progress
@@ -24,63 +23,21 @@ from tests import vectors
 from tests.support.dict_store import DictStore
 from tests.support.older_messages import add_value, commitment_fields
 from tests.support.older_store import (
-    GROUP,
+    SIGNED_U,
     WRITERS,
+    L,
     Layout,
+    M,
     To,
+    U,
     add_commitments,
     add_data,
     add_message,
     digest,
+    example,
+    imported,
     write_fs,
 )
-
-U = "pKo1zTYSepiJ6bdfBjDP9auP9iIx4UEVXHEAjLCebaI"
-M = "PFsYI2v73CK50K6UJmqbq7JA_lol8aJ8S9Kh22Om3Fc"
-L = "a5Wa46CVUKWJTaPQiCS8U7Rkqc1l35AA5Mrv5jSnhKk"
-E = "VnYnaoOvankqXk13s502zpiq9PIaqFHDRcIrTNhyqKQ"
-SIGNED_U = "myS0Gtbk0HNefF-_If23CA9An0pMCYbrKH36ruorpyo"
-
-
-def example() -> Layout:
-    """The message of spec/04 §6.2, `{x: "1", n: 5, m: {y: "2"}, l: [1, "two"], e: {}, eb: ""}`."""
-    layout: Layout = {}
-    add_message(
-        layout,
-        U,
-        {
-            "x": b"1",
-            "n": b"5",
-            "ao-types": b'n="integer"',
-            "eb": b"",
-            "m": To(M),
-            "l": To(L),
-            "e": To(E),
-        },
-    )
-    add_message(layout, M, {"y": b"2"})
-    add_message(layout, L, {"1": b"1", "2": b"two", "ao-types": b'.="list", 1="integer"'})
-    add_message(layout, E, {})
-    return layout
-
-
-@pytest.fixture(params=["fs", "lmdb"])
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
-
-
-async def imported(
-    cache: Cache, place: Path, kind: str, layout: Layout, **options: Any
-) -> list[Finding]:
-    """What an import of a layout tells, but for how far it is."""
-    root = Path(mkdtemp(dir=place)) / "older"
-    tree = open_tree(WRITERS[kind](root, layout))
-    try:
-        findings = import_tree(tree, cache, **options)
-        return [one async for one in findings if not isinstance(one, Progress)]
-    finally:
-        tree.close()
 
 
 async def damages(store: DictStore) -> list[object]:
@@ -204,71 +161,6 @@ async def test_keys_with_slashes_come_back_whole(cache: Cache, tmp_path: Path, k
     assert await cache.read(fresh_id(message)) == message
 
 
-# What does not prove itself.
-
-
-async def test_changed_bytes_are_told_and_left_out(
-    cache: Cache, store: DictStore, tmp_path: Path, kind: str
-) -> None:
-    layout = example()
-    layout[f"data/{digest(b'1')}"] = b"2"
-    told = await imported(cache, tmp_path, kind, layout)
-    assert {one.key for one in told if isinstance(one, Damage)} == {
-        f"message/{U}",
-        f"message/{L}",
-        f"data/{digest(b'1')}",
-    }
-    assert await cache.read(U) is None
-    assert await cache.read(M) == Message(y="2")
-
-
-async def test_a_message_under_another_id_is_told_and_left_out(
-    cache: Cache, store: DictStore, tmp_path: Path, kind: str
-) -> None:
-    layout: Layout = {}
-    add_message(layout, U, {"x": b"1", "y": b"2", "z": b"3"})
-    (told,) = await imported(cache, tmp_path, kind, layout, binaries=False)
-    assert told == Damage(
-        f"message/{U}",
-        f"{U}: what lies there has another id, and no commitment holds for it.",
-    )
-    assert store.values == {}
-
-
-async def test_a_missing_value_is_told(cache: Cache, tmp_path: Path, kind: str) -> None:
-    layout = example()
-    del layout[f"data/{digest(b'two')}"]
-    (told,) = await imported(cache, tmp_path, kind, layout)
-    assert told == Damage(f"message/{L}", f"{L}/2 leads to nothing.")
-
-
-async def test_links_in_a_ring_end(cache: Cache, tmp_path: Path, kind: str) -> None:
-    layout: Layout = {"name/a": To("name/b"), "name/b": To("name/a")}
-    told = await imported(cache, tmp_path, kind, layout)
-    assert [type(one) for one in told] == [Damage, Damage]
-
-
-async def test_results_among_the_keys_of_a_message_are_left_out(
-    cache: Cache, tmp_path: Path, kind: str
-) -> None:
-    message = Message(device="test-device@1.0", k="v")
-    layout: Layout = {}
-    id = june_link_id(message)
-    add_message(layout, id, {"device": b"test-device@1.0", "k": b"v", "test_func": b"GOOD"})
-    (told,) = await imported(cache, tmp_path, kind, layout)
-    assert isinstance(told, LeftOut)
-    assert told.key == f"message/{id}/test_func"
-    assert await cache.read(id) == message
-
-
-async def test_an_id_that_leads_where_nothing_vouches_for_it_is_told(
-    cache: Cache, tmp_path: Path, kind: str
-) -> None:
-    layout = {**example(), SIGNED_U: To(U)}
-    (told,) = await imported(cache, tmp_path, kind, layout)
-    assert told == Damage(f"alias/{SIGNED_U}", "nothing that was stored proves this id")
-
-
 # What others signed.
 
 
@@ -369,10 +261,25 @@ async def test_links_may_name_the_store_by_any_path(cache: Cache, tmp_path: Path
 async def test_a_store_of_lmdb_inside_one_of_files_is_passed_over(
     cache: Cache, tmp_path: Path
 ) -> None:
-    root = write_fs(tmp_path / "older", {"assignments": GROUP})
+    layout: Layout = {}
+    add_message(layout, M, {"y": b"2"})
+    root = write_fs(tmp_path / "older", layout)
     WRITERS["lmdb"](root / "lmdb", example())
     tree = open_tree(root)
-    assert [one.count async for one in import_tree(tree, cache) if isinstance(one, Progress)] == [0]
+    assert [one async for one in import_tree(tree, cache) if not isinstance(one, Progress)] == []
+    assert await cache.exists(M)
+    assert not await cache.exists(U)
+
+
+def test_a_directory_without_messages_is_no_store_but_may_hold_one(
+    kind: str, tmp_path: Path
+) -> None:
+    root = WRITERS[kind](tmp_path / "around", {"notes/today": b"buy milk"})
+    with pytest.raises(ConfigError, match="neither binaries below 'data' nor messages"):
+        open_tree(root)
+    WRITERS["lmdb"](root / "lmdb", example())
+    with pytest.raises(ConfigError, match=f"there may be one in {root}/lmdb"):
+        open_tree(root)
 
 
 @pytest.fixture
@@ -387,6 +294,7 @@ async def test_a_store_of_our_own_is_not_taken_for_one(ours: Path) -> None:
         open_tree(ours)
 
 
-def test_what_is_no_directory_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        open_tree(tmp_path / "absent")
+@pytest.mark.parametrize("name", ["absent", "long" * 100])
+def test_what_is_no_directory_is_no_store(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="no directory"):
+        open_tree(tmp_path / name)

@@ -10,11 +10,23 @@ import os
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from tempfile import mkdtemp
+from typing import Any, NamedTuple, TypeAlias
 
 import lmdb
 
+from hyperbeam_trio.cache import Cache
+from hyperbeam_trio.cache.importing import Finding, import_tree
+from hyperbeam_trio.cache.older_layout import open_tree
+from hyperbeam_trio.cache.walk import Progress
+
 GROUP = "group"
+
+U = "pKo1zTYSepiJ6bdfBjDP9auP9iIx4UEVXHEAjLCebaI"
+M = "PFsYI2v73CK50K6UJmqbq7JA_lol8aJ8S9Kh22Om3Fc"
+L = "a5Wa46CVUKWJTaPQiCS8U7Rkqc1l35AA5Mrv5jSnhKk"
+E = "VnYnaoOvankqXk13s502zpiq9PIaqFHDRcIrTNhyqKQ"
+SIGNED_U = "myS0Gtbk0HNefF-_If23CA9An0pMCYbrKH36ruorpyo"
 
 
 class To(NamedTuple):
@@ -95,3 +107,38 @@ def _above(path: str) -> list[str]:
 
 
 WRITERS: Mapping[str, Callable[[Path, Layout], Path]] = {"fs": write_fs, "lmdb": write_lmdb}
+
+
+def example() -> Layout:
+    """The message of spec/04 §6.2, `{x: "1", n: 5, m: {y: "2"}, l: [1, "two"], e: {}, eb: ""}`."""
+    layout: Layout = {}
+    add_message(
+        layout,
+        U,
+        {
+            "x": b"1",
+            "n": b"5",
+            "ao-types": b'n="integer"',
+            "eb": b"",
+            "m": To(M),
+            "l": To(L),
+            "e": To(E),
+        },
+    )
+    add_message(layout, M, {"y": b"2"})
+    add_message(layout, L, {"1": b"1", "2": b"two", "ao-types": b'.="list", 1="integer"'})
+    add_message(layout, E, {})
+    return layout
+
+
+async def imported(
+    cache: Cache, place: Path, kind: str, layout: Layout, **options: Any
+) -> list[Finding]:
+    """What an import of a layout tells, but for how far it is."""
+    root = Path(mkdtemp(dir=place)) / "older"
+    tree = open_tree(WRITERS[kind](root, layout))
+    try:
+        findings = import_tree(tree, cache, **options)
+        return [one async for one in findings if not isinstance(one, Progress)]
+    finally:
+        tree.close()
