@@ -120,6 +120,8 @@ def _entry(number: int, line: bytes) -> tuple[str, bytes] | Damage:
     try:
         entry = orjson.loads(line)
         key, value = entry["key"], pybase64.b64decode(entry["value"], validate=True)
+        if not isinstance(key, str):
+            raise TypeError(f"its key should be text, not {type(key).__name__}")
         check_key(key)
     except (orjson.JSONDecodeError, binascii.Error, KeyError, TypeError, ValueError) as problem:
         return Damage(f"line {number}", f"it is no entry of a store: {problem}")

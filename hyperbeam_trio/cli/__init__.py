@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from hyperbeam_trio import __version__
-from hyperbeam_trio.cli.arguments import shielded
+from hyperbeam_trio.cli.arguments import checked, shielded
 from hyperbeam_trio.errors import HyperbeamError
 
+_NAME = "hyperbeam-trio"
 _COMMANDS = {
     "start": "Start a node.",
     "get": "Resolve a HyperPATH, on a node or on a store.",
@@ -45,7 +47,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="hyperbeam-trio")
+@click.version_option(__version__, prog_name=_NAME)
 def cli() -> None:
     """A node of the AO-Core protocol."""
 
@@ -54,13 +56,17 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's mistake ends with a line on stderr and exit status 1."""
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        cli.main(args=[shielded(argument) for argument in given], prog_name="hyperbeam-trio")
+        cli.main(args=[shielded(checked(argument)) for argument in given], prog_name=_NAME)
     except* HyperbeamError as group:
         for error in _leaves(group):
             click.secho(f"Error: {error}", fg="red", err=True)
         sys.exit(1)
     except* KeyboardInterrupt:
         sys.exit(130)
+    except* BrokenPipeError:
+        # Whoever reads what is printed, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _leaves(group: BaseExceptionGroup[HyperbeamError]) -> list[HyperbeamError]:

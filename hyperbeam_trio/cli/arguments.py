@@ -10,6 +10,15 @@ from hyperbeam_trio.errors import BadRequest
 _ID_LENGTH: Final = 43
 
 
+def checked(argument: str) -> str:
+    """An argument that is text; `BadRequest` for bytes that are no UTF-8."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise BadRequest(f"The argument {argument!r} is no UTF-8.") from None
+    return argument
+
+
 def shielded(argument: str) -> str:
     """An id that begins with a dash as a path, so that it is not taken for an option."""
     return f"/{argument}" if argument.startswith("-") and is_id(argument) else argument

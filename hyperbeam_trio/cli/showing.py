@@ -27,6 +27,11 @@ def show(value: Value, as_json: bool) -> None:
         click.echo(_shown(value))
 
 
+def tell(text: str) -> None:
+    """Print a line that may hold text of others, which may be none that can be printed."""
+    click.echo(text.encode(errors="backslashreplace").decode())
+
+
 def _shown(value: Value) -> str:
     """A value on one line: whole floats as integers, nested messages in a few words."""
     if isinstance(value, float):

@@ -41,7 +41,9 @@ def stat(uri: str) -> None:
 @command.command()
 @click.argument("uri")
 @click.argument("prefix", default="name/")
-@click.option("--limit", type=int, default=1000, show_default=True, help="Most keys to print.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Most keys to print."
+)
 @_after
 def ls(uri: str, prefix: str, limit: int, after: str) -> None:
     """List store keys that begin with PREFIX, a name with the id it stands for.

@@ -15,8 +15,9 @@ from hyperbeam_trio.cache.repairing import Repair, repair
 from hyperbeam_trio.cache.verify import Damage, Reference, verify
 from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.cli.progress import WalkDisplay
+from hyperbeam_trio.cli.showing import tell
 from hyperbeam_trio.cli.store_view import opened, summary
-from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.errors import BadRequest, NotFound
 
 
 async def check(uri: str, after: str, allow_missing: bool) -> bool:
@@ -29,9 +30,9 @@ async def check(uri: str, after: str, allow_missing: bool) -> bool:
                     display.show(found)
                 elif isinstance(found, Damage):
                     counts[found.kind] += 1
-                    click.echo(f"{found.kind}  {found.key}  {found.reason}")
+                    tell(f"{found.kind}  {found.key}  {found.reason}")
                 elif isinstance(found, Reference):
-                    click.echo(f"referred to  {found.key}  by {found.referrer}")
+                    tell(f"referred to  {found.key}  by {found.referrer}")
     verdict = f"{counts['damaged']} damaged, {counts['missing']} missing" if counts else "intact"
     click.echo(summary(display.done, "Verified") + f": {verdict}.")
     return not counts["damaged"] and (allow_missing or not counts["missing"])
@@ -49,7 +50,7 @@ async def mend(uri: str, source: str, after: str, drop: bool) -> bool:
             async for found in findings:
                 if isinstance(found, Repair):
                     counts[found.outcome] += 1
-                    click.echo(f"{found.outcome}  {found.key}  {found.reason}")
+                    tell(f"{found.outcome}  {found.key}  {found.reason}")
                 else:
                     display.show(found)
     told = ", ".join(f"{counts[kind]} {kind}" for kind in ("replaced", "dropped", "lost"))
@@ -69,13 +70,17 @@ async def collect(
                     f"{store.describe()} can't tell whether a node uses it. Stop all that do, then "
                     "say so with --alone."
                 )
-            with Collector(Cache(store), roots, results=results) as collector:
+            cache = Cache(store)
+            for root in roots:
+                if not await cache.exists(root):
+                    raise NotFound(f"--root {root}: {store.describe()} has nothing of this id.")
+            with Collector(cache, roots, results=results) as collector:
                 async for done in collector.mark():
                     display.show(done)
                 async with aclosing(collector.sweep(after=after, dry_run=not delete)) as sweep:
                     async for swept in sweep:
                         for key in swept.keys:
-                            click.echo(key)
+                            tell(key)
                         count += len(swept.keys)
                         size += swept.size
                         display.show(Progress(swept.cursor, count, size))

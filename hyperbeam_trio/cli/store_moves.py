@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import click
@@ -20,14 +20,17 @@ from hyperbeam_trio.cache.older_layout import open_tree
 from hyperbeam_trio.cache.verify import Damage
 from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.cli.progress import WalkDisplay
+from hyperbeam_trio.cli.showing import tell
 from hyperbeam_trio.cli.store_view import opened, summary
-from hyperbeam_trio.errors import BadRequest
+from hyperbeam_trio.errors import BadRequest, HyperbeamError
 
 _BLOCK = 1 << 16
 
 
 async def copy_all(source: str, target: str, after: str) -> bool:
     """Copy and report; whether nothing stayed behind."""
+    if source == target:
+        raise BadRequest(f"{source} can't be copied into itself; name another store.")
     with WalkDisplay("copying") as display:
         async with opened(source) as origin, opened(target, to_write=True) as store:
             damaged = await _follow(copy(origin, store, after=after), display)
@@ -47,7 +50,7 @@ async def compare(left: str, right: str, after: str) -> bool:
             async for found in findings:
                 if isinstance(found, Difference):
                     count += 1
-                    click.echo(f"{names[found.kind]}  {found.key}")
+                    tell(f"{names[found.kind]}  {found.key}")
                 else:
                     display.show(found)
     verdict = f"{count:,} differences" if count else "equal"
@@ -78,6 +81,8 @@ async def import_from(source: Path, uri: str, after: str, binaries: bool) -> boo
     """Import and report; whether nothing was left out."""
     place = trio.Path(source)
     if await place.is_dir() and list(await place.glob("*.bundle")):
+        if not binaries:
+            raise BadRequest("An archive of bundles is imported without --messages-only.")
         return await copy_all(f"bundle:{source}", uri, after)
     if await place.is_dir():
         return await _import_older(source, uri, after, binaries)
@@ -110,9 +115,9 @@ async def _follow(
         async for found in walk:
             if isinstance(found, Damage):
                 damaged += 1
-                click.echo(f"{found.kind}  {found.key}  {found.reason}")
+                tell(f"{found.kind}  {found.key}  {found.reason}")
             elif isinstance(found, LeftOut):
-                click.echo(f"left out  {found.key}  {found.reason}")
+                tell(f"left out  {found.key}  {found.reason}")
             else:
                 display.show(found)
     return damaged
@@ -129,12 +134,24 @@ async def _written(file: Path, goes_on: bool) -> AsyncIterator[LineWriter]:
     """A new file, or one that goes on after its last whole line; on the disk when it closes."""
     if not goes_on and await trio.Path(file).exists():
         raise BadRequest(f"{file} exists; remove it, or go on with --after.")
-    if goes_on:
-        await trio.to_thread.run_sync(_cut_to_line, file)
-    async with await trio.open_file(file, "ab") as lines:
-        yield lines
-        await lines.flush()
-        await trio.to_thread.run_sync(os.fsync, lines.fileno())
+    with _told_of(file):
+        if goes_on:
+            await trio.to_thread.run_sync(_cut_to_line, file)
+        async with await trio.open_file(file, "ab") as lines:
+            yield lines
+            await lines.flush()
+            await trio.to_thread.run_sync(os.fsync, lines.fileno())
+
+
+@contextmanager
+def _told_of(file: Path) -> Iterator[None]:
+    """What the system says of a file that can't be written, in our words."""
+    try:
+        yield
+    except HyperbeamError:
+        raise
+    except OSError as error:
+        raise BadRequest(f"{file} can't be written: {error.strerror or error}.") from error
 
 
 def _cut_to_line(file: Path) -> None:

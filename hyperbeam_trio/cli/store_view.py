@@ -14,6 +14,7 @@ from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.layout import NAME, NAMESPACES, unescape
 from hyperbeam_trio.cache.walk import KEYS_AT_A_TIME, Progress, Walk
 from hyperbeam_trio.cli.progress import WalkDisplay, amount
+from hyperbeam_trio.cli.showing import tell
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.errors import CorruptData
 from hyperbeam_trio.store import Store, StoreSpec, open_stores, store_class
@@ -88,10 +89,10 @@ async def ls(uri: str, prefix: str, limit: int, after: str) -> bool:
     """Store keys one a line; names with their ids."""
     async with opened(uri) as store:
         cache = Cache(store)
-        while limit > 0:
+        while limit:
             keys = await store.list(prefix, after=after, limit=min(limit, KEYS_AT_A_TIME))
             for key in keys:
-                click.echo(await _line(cache, key))
+                tell(await _line(cache, key))
             if len(keys) < KEYS_AT_A_TIME:
                 break
             limit, after = limit - len(keys), keys[-1]

@@ -61,6 +61,16 @@ async def test_any_change_of_an_entry_is_found(store: DictStore) -> None:
             assert back.values.items() <= store.values.items()
 
 
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b"5", b'{"key":5,"value":""}', b'{"key":"data/x","value":5}']
+)
+async def test_a_line_that_is_no_entry_is_told(line: bytes) -> None:
+    back, (damage,) = await imported(b"".join([HEAD, line, b"\n", END]))
+    assert damage.key == "line 2"
+    assert "no entry of a store" in damage.reason
+    assert back.values == {}
+
+
 async def test_a_file_that_was_cut_says_so(store: DictStore) -> None:
     await fill(store)
     whole = await exported(store)

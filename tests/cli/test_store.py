@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -25,6 +28,19 @@ LARGE = b"x" * 5000
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["store", *arguments])
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a command that ends with status 1 complains about."""
+
+    def command(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["store", *arguments])
+        assert ended.value.code == 1
+        return capsys.readouterr().err
+
+    return command
 
 
 async def _fill(uri: str) -> str:
@@ -191,23 +207,23 @@ def test_an_export_goes_on_in_the_file_that_was_cut(uri, tmp_path):
     assert file.read_bytes() == whole
 
 
-def test_an_export_replaces_no_file(uri, tmp_path, capsys):
+def test_an_export_replaces_no_file(uri, tmp_path, refused):
     file = tmp_path / "store.jsonl"
     file.write_text("precious")
-    with pytest.raises(SystemExit) as ended:
-        main(["store", "export", uri, str(file)])
-    assert ended.value.code == 1
-    assert "exists" in capsys.readouterr().err
+    assert "exists" in refused("export", uri, str(file))
     assert file.read_text() == "precious"
 
 
-def test_a_store_that_is_not_there_is_not_made(tmp_path, capsys):
+def test_an_export_says_that_its_file_can_t_be_written(uri, tmp_path, refused):
+    for file, after in ((tmp_path / "absent" / "file", ()), (tmp_path / "file", ("--after", "x"))):
+        told = refused("export", uri, str(file), *after)
+        assert f"{file} can't be written: No such file or directory." in told
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path, refused):
     for scheme in ("lmdb", "fs"):
-        with pytest.raises(SystemExit) as ended:
-            main(["store", "verify", f"{scheme}:{tmp_path}/absent"])
-        assert ended.value.code == 1
+        assert "absent" in refused("verify", f"{scheme}:{tmp_path}/absent")
         assert not (tmp_path / "absent").exists()
-    assert "absent" in capsys.readouterr().err
 
 
 def test_a_walk_that_stops_says_where_to_go_on(uri, tmp_path, capsys, monkeypatch):
@@ -258,24 +274,57 @@ def test_a_store_of_hyperbeam_is_taken_over(kind, tmp_path):
     assert fresh_id(message) in run("ls", f"lmdb:{tmp_path}/new", "message/").stdout
 
 
-def test_gc_deletes_nothing_while_a_node_has_the_store(uri, tmp_path, capsys):
+def test_gc_deletes_nothing_while_a_node_has_the_store(uri, tmp_path, refused):
     node = Users(tmp_path / "store", "the node's")
     keys = run("ls", uri, "message/").stdout
-    with pytest.raises(SystemExit) as ended:
-        main(["store", "gc", uri, "--delete"])
-    assert ended.value.code == 1
-    assert "stop it first" in capsys.readouterr().err
+    assert "stop it first" in refused("gc", uri, "--delete")
     assert run("gc", uri).exit_code == 0
     assert run("ls", uri, "message/").stdout == keys
     node.close()
     assert run("gc", uri, "--delete").exit_code == 0
 
 
-def test_gc_in_a_store_that_can_t_tell_takes_our_word(uri, tmp_path, capsys):
+def test_gc_in_a_store_that_can_t_tell_takes_our_word(uri, tmp_path, refused):
     archive = f"bundle:{tmp_path}/archive"
     run("copy", uri, archive)
-    with pytest.raises(SystemExit) as ended:
-        main(["store", "gc", archive, "--delete"])
-    assert ended.value.code == 1
-    assert "--alone" in capsys.readouterr().err
+    assert "--alone" in refused("gc", archive, "--delete")
     assert run("gc", archive, "--delete", "--alone").exit_code == 0
+
+
+def test_gc_deletes_nothing_when_it_is_to_keep_what_is_not_there(uri, refused):
+    keys = run("ls", uri, "message/").stdout
+    typo = "A" * 43
+    assert f"--root {typo}" in refused("gc", uri, "--delete", "--root", typo)
+    assert run("ls", uri, "message/").stdout == keys
+
+
+def test_a_store_is_not_copied_into_itself(uri, refused):
+    assert "can't be copied into itself" in refused("copy", uri, uri)
+
+
+def test_bundles_are_imported_whole(uri, tmp_path, refused):
+    archive = str(tmp_path / "archive")
+    run("export", uri, archive, "--format", "ans104")
+    assert "without --messages-only" in refused("import", archive, uri, "--messages-only")
+
+
+def test_names_that_can_t_be_printed_are_listed_all_the_same(tmp_path):
+    layout: Layout = {"odd/\udcff": To("nowhere")}
+    add_message(layout, fresh_id(Message(x="1")), {"x": b"1"})
+    layout["named/\udcfe"] = To(fresh_id(Message(x="1")))
+    source = WRITERS["fs"](tmp_path / "older", layout)
+    store = f"lmdb:{tmp_path}/new"
+    told = run("import", str(source), store)
+    assert told.exit_code == 0
+    assert told.stdout.startswith("left out  name/odd/\\udcff  ")
+    assert run("ls", store).stdout.endswith("named/\\udcfe\n")
+
+
+def test_whoever_has_seen_enough_of_a_list_hears_no_more(uri):
+    command = [sys.executable, "-m", "hyperbeam_trio", "store", "ls", uri, ""]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
