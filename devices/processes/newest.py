@@ -47,7 +47,11 @@ class Patience:
 
 
 class Newest:
-    """The newest kept states of processes."""
+    """The newest kept states of processes.
+
+    How old they are is known to this process of the system alone: a state that an earlier run, or
+    a worker beside this one, has kept is of no known age, so that the scheduler is asked once.
+    """
 
     def __init__(self) -> None:
         self._slots: Memo[str, int] = Memo(KNOWN)

@@ -90,7 +90,8 @@ class _Body:
 
     def surcharged(self, first: int) -> tuple[bool, bytes]:
         """Whether there is anything to count, and the entry; `first` counts `CALL_FUEL`."""
-        parts, done = [], self._start
+        parts: list[bytes] = []
+        done = self._start
         for found in op.walk(self._code, self._at, self._end, _COSTLY):
             function = self._counting(found, first)
             if function is not None:

@@ -170,6 +170,27 @@ async def test_now_from_cache_only_while_it_is_young(autojump_clock):
         assert (await process.ask("now"))["at-slot"] == 2
 
 
+async def test_what_an_earlier_run_kept_is_of_no_known_age(tmp_path, mock_clock):
+    options = {"process_now_from_cache": True, "process_now_max_age": 60}
+    options["store"] = [f"lmdb://{tmp_path}/data"]
+    options["priv_key_location"] = str(tmp_path / "key.json")
+    async with running_node(**options) as node:
+        process = await spawn(node)
+        assert (await process.ask("now"))["at-slot"] == 0
+        await process.send()
+        assert (await process.ask("now"))["at-slot"] == 0
+    async with running_node(**options) as node:
+        again = Running(node, process.id)
+        assert (await again.ask("now", **{"cache-control": "only-if-cached"}))["at-slot"] == 0
+        # However short the restart was: asked first, the scheduler says what is the present slot.
+        assert (await again.ask("now"))["at-slot"] == 1
+        await again.send()
+        mock_clock.jump(59)
+        assert (await again.ask("now"))["at-slot"] == 1
+        mock_clock.jump(2)
+        assert (await again.ask("now"))["at-slot"] == 2
+
+
 async def test_a_request_says_how_old_now_may_be(node, autojump_clock):
     process = await spawn(node)
     with pytest.raises(NodeError, match="No cached state available"):
