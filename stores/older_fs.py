@@ -29,6 +29,7 @@ class FsTree:
     def __init__(self, root: Path) -> None:
         self._root = str(root)
         self._prefix: str | None = None
+        self._plain = ""
         self._listed: tuple[str | None, list[str]] = (None, [])
 
     @classmethod
@@ -96,12 +97,20 @@ class FsTree:
         parts = path.split("/")
         if ".." in parts or "." in parts or "" in parts or "\0" in path:
             raise CorruptData(f"{self._root}: {path!r} is no path in a store.")
-        place = self._root
-        for part in parts[:-1]:
+        return f"{self._root}/{path}" if self._is_plain("/".join(parts[:-1])) else None
+
+    def _is_plain(self, directory: str) -> bool:
+        """Whether no part of a path is a link; what was seen last need not be looked at again."""
+        if f"{self._plain}/".startswith(f"{directory}/"):
+            return True
+        begun = f"{directory}/".startswith(f"{self._plain}/")
+        place = f"{self._root}/{self._plain}" if begun else self._root
+        for part in directory.removeprefix(self._plain if begun else "").strip("/").split("/"):
             place = f"{place}/{part}"
             if os.path.islink(place):
-                return None
-        return f"{place}/{parts[-1]}"
+                return False
+        self._plain = directory
+        return True
 
     def _target(self, text: str) -> str:
         """The path that a link's text means; the store's name before it is found out once."""
