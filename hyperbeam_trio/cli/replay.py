@@ -19,6 +19,9 @@ from hyperbeam_trio.store import Store, open_store
 SCRATCH: Final = "memory:?capacity=128MiB"
 """Where the replaying node writes; what it wrote long ago is dropped, since nobody reads it."""
 
+_LAST: Final = "\U0010ffff"
+"""Behind all that keys are made of."""
+
 
 def states_name(process: str) -> str:
     """What the names of a process's computed states begin with (spec/05 §3)."""
@@ -62,10 +65,20 @@ class ReplayStore(Store):
         self, prefix: str = "", *, after: str = "", limit: int | None = None
     ) -> Sequence[str]:
         found = set(await self._scratch.list(prefix, after=after, limit=limit))
-        if not prefix.startswith(self._hidden):
-            listed = await self._source.list(prefix, after=after, limit=limit)
-            found.update(key for key in listed if not key.startswith(self._hidden))
+        found.update(await self._seen(prefix, after, limit))
         return sorted(found, key=str.encode)[:limit]
+
+    async def _seen(self, prefix: str, after: str, limit: int | None) -> Sequence[str]:
+        """The first keys of the source that are not hidden."""
+        found: list[str] = []
+        while not prefix.startswith(self._hidden):
+            keys = await self._source.list(prefix, after=after, limit=limit)
+            found += [key for key in keys if not key.startswith(self._hidden)]
+            if limit is None or len(keys) < limit or len(found) >= limit:
+                break
+            hidden = [begin for begin in self._hidden if keys[-1].startswith(begin)]
+            after = hidden[0] + _LAST if hidden else keys[-1]
+        return found
 
     async def delete(self, keys: Sequence[str]) -> None:
         await self._scratch.delete(keys)
