@@ -27,7 +27,7 @@ from hyperbeam_trio.message import Message, Value
 _AHEAD: Final = "scheduler@1.0/assignments"
 """The private entry of a state that holds assignments which were read ahead, by slot."""
 
-FEW_AHEAD: Final = 8
+FEW_AHEAD: Final = 16
 """So many assignments are read ahead, if they are wanted, before there are none left."""
 
 

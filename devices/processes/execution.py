@@ -34,7 +34,7 @@ FOLLOWING: Final = "following"
 _KNOWN: Final = "process@1.0/known"
 """The private entry of a state that lists assignments from its next slot on."""
 
-FEW: Final = 8
+FEW: Final = 16
 """So few known assignments, and the scheduler is asked again while more are wanted."""
 
 Where: TypeAlias = dict[str, Detail]

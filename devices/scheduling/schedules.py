@@ -33,7 +33,7 @@ KNOWN: Final = 4096
 """Processes whose newest slot is remembered, as the place where to look for a newer one."""
 AHEAD: Final = 16
 """Slots read at once where the store has to wait for each."""
-AHEAD_HERE: Final = 8
+AHEAD_HERE: Final = 16
 """Slots read at once where it has not."""
 LIGHT_BYTES: Final = 64 * 1024
 """Behind a message that is larger nothing is read ahead, so that little is held."""

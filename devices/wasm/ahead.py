@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -56,16 +56,26 @@ class Made:
 
 
 class Ahead:
-    """The calls of one guest that are made ahead. `pace` is how long one took, 0 while unknown."""
+    """The calls of one guest that are made ahead. `pace` is how long one took, 0 while unknown.
 
-    __slots__ = ("_depth", "_made", "_runner", "_running", "pace", "taken")
+    A series runs in a thread; what it made waits to be taken, and behind it a queue of calls makes
+    up the next series, so that the guest need not wait for the loop.
+    """
+
+    __slots__ = (
+        *("_depth", "_made", "_making", "_news", "_queue", "_runner", "_running"),
+        *("pace", "taken"),
+    )
 
     def __init__(self) -> None:
         self.pace = 0.0
         self.taken: Made | None = None
         self._made: deque[Made] = deque()
+        self._making: Sequence[Texts] = ()
+        self._queue: Sequence[Texts] = ()
         self._runner: Runner | None = None
-        self._running: trio.Event | None = None
+        self._running = False
+        self._news = trio.Event()
         self._depth = 0
 
     def length(self, live: Live) -> int:
@@ -77,73 +87,89 @@ class Ahead:
 
     async def take(self, handle: Handle, texts: Texts) -> Made | None:
         """The call of these texts on the state of a handle, if it was made ahead."""
-        if self._running is not None and not self._made:
-            await self._running.wait()
+        while self._running and not self._made:
+            await self._news.wait()
         first = self._made[0] if self._made else None
         if first is None or first.generation != handle.generation or first.texts != texts:
+            self._queue = ()
             return None
         self.taken = self._made.popleft()
         return self.taken
 
     @property
-    def idle(self) -> bool:
-        """Whether it is time to give the guest more to do."""
-        return self._running is None and len(self._made) <= LONGEST
-
-    def due(self, live: Live, following: Sequence[Texts]) -> Sequence[Texts]:
-        """Of the calls to come those that the next series should make now."""
-        known = len(self._made)
-        if any(made.texts != texts for made, texts in zip(self._made, following, strict=False)):
-            return ()
-        return following[known : known + self.length(live)]
+    def hungry(self) -> bool:
+        """Whether it is time to say what else there is to do."""
+        return len(self._queue) < LONGEST and len(self._made) <= LONGEST
 
     async def run(self, handle: Handle, calls: Sequence[Texts], files: FileTable | None) -> None:
         """Make calls in series, beginning in the state of `handle`, which the guest is in."""
-        if self._running is None:
+        if not self._running:
             self._depth = handle.depth
             self._made.clear()
-            self._running = trio.Event()
-            await self._run(handle.live, calls, files, trio.Event())
+            self._queue = calls
+            self._running = True
+            await self._run(handle.live, handle.generation, files, trio.Event())
 
-    async def go_on(self, live: Live, calls: Sequence[Texts], nursery: trio.Nursery) -> None:
-        """Begin further calls in series behind those that are made; returns once the guest runs.
+    async def go_on(self, live: Live, following: Sequence[Texts], nursery: trio.Nursery) -> None:
+        """Have more calls made; returns when the guest is at them.
 
-        Who then works on without a pause leaves the guest the other core.
+        `following` are those known to come after the one that was taken last. Who then works on
+        without a pause leaves the guest the other core.
         """
-        last = self._made[-1] if self._made else self.taken
-        if last is None or self._running is not None or live.instance.damaged:
+        before = [*(made.texts for made in self._made), *self._making]
+        if any(one != other for one, other in zip(before, following, strict=False)):
+            self._queue = ()
             return
-        if live.generation == last.generation + 2:
-            begun, self._running = trio.Event(), trio.Event()
-            nursery.start_soon(self._run, live, calls, last.files, begun)
+        self._queue = following[len(before) :]
+        last = self._made[-1] if self._made else self.taken
+        if self._queue and last is not None and not self._running:
+            begun, self._running = trio.Event(), True
+            nursery.start_soon(self._run, live, last.generation + 2, last.files, begun)
             await begun.wait()
 
     async def _run(
-        self, live: Live, calls: Sequence[Texts], files: FileTable | None, begun: trio.Event
+        self, live: Live, generation: int, files: FileTable | None, begun: trio.Event
     ) -> None:
-        """Make the calls that `_running` stands for; `begun` is set once the guest runs."""
-        token = trio.lowlevel.current_trio_token()
-        tell = partial(token.run_sync_soon, begun.set)
+        """Work the queue off, beginning with the guest in a generation; tell once it is at it."""
         try:
-            async with live.lock:
-                start = live.generation
-                work = partial(self._work, live, calls, files, tell)
-                try:
-                    outcomes, memory = await trio.to_thread.run_sync(work)
-                except BaseException:
-                    # How far the guest has gone is not known.
-                    live.instance.guest.damaged = True
-                    raise
-                live.generation += 2 * len(outcomes)
+            whole = True
+            while whole and self._queue:
+                length = max(1, self.length(live))
+                self._making, self._queue = self._queue[:length], self._queue[length:]
+                async with live.lock:
+                    if live.generation != generation or live.instance.damaged:
+                        return
+                    made = await self._series(live, files, begun)
+                whole = len(made) == len(self._making)
+                generation += 2 * len(made)
+                self._made += made
+                self._making = ()
+                self._news.set()
+                self._news = trio.Event()
         finally:
+            self._running, self._making, self._queue = False, (), ()
             begun.set()
-            if self._running is not None:
-                self._running.set()
-            self._running = None
-        for place, outcome in enumerate(outcomes):
-            copy = memory if place == len(calls) - 1 else None
-            made = Made(start + 2 * place, calls[place], files, outcome, copy)
-            self._made.append(made)
+            self._news.set()
+            self._news = trio.Event()
+
+    async def _series(self, live: Live, files: FileTable | None, begun: trio.Event) -> list[Made]:
+        """What came of the calls that are being made, up to one that did not end well."""
+        calls, start = self._making, live.generation
+        tell = partial(trio.lowlevel.current_trio_token().run_sync_soon, begun.set)
+        try:
+            outcomes, memory = await trio.to_thread.run_sync(self._work, live, calls, files, tell)
+        except BaseException:
+            # How far the guest has gone is not known.
+            live.instance.guest.damaged = True
+            raise
+        live.generation += 2 * len(outcomes)
+        made = [
+            Made(start + 2 * place, texts, files, outcome)
+            for place, (texts, outcome) in enumerate(zip(calls, outcomes, strict=False))
+        ]
+        if memory is not None:
+            made[-1] = replace(made[-1], memory=memory)
+        return made
 
     def _work(
         self,
@@ -201,10 +227,8 @@ async def made_ahead(
             files = await handle.live.table.read(state, context)
             await ahead.run(handle, calls, files)
             made = await ahead.take(handle, texts)
-    if made is not None and following and ahead.idle:
-        further = ahead.due(handle.live, await following())
-        if further:
-            await ahead.go_on(handle.live, further, context.node.workers)
+    if made is not None and following and ahead.hungry:
+        await ahead.go_on(handle.live, await following(), context.node.workers)
     return made
 
 
