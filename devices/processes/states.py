@@ -18,6 +18,10 @@ NEAR: Final = 64
 """Slots before the one that is wanted whose snapshots are looked for by name, one by one."""
 
 
+DROPPED: Final = 10_000
+"""Snapshots that are let go of at once."""
+
+
 class States:
     """The states of one process that the store of `cache` has right now."""
 
@@ -51,6 +55,15 @@ class States:
     async def keep_snapshot(self, slot: int, snapshot: Message) -> None:
         """Keep what the execution device needs to go on from the state after a slot."""
         await self._cache.write(snapshot, names=[f"{self._prefix}snapshot/{slot}"])
+
+    async def drop_snapshots(self, kept: int) -> None:
+        """Let go of all but the `kept` newest snapshots; the states stay, and what lies in both.
+
+        Of very many the rest next time. Raises `StoreError` where the store keeps everything.
+        """
+        slots = sorted(await self._slots("snapshot"))[:-kept][:DROPPED]
+        if slots:
+            await self._cache.unlink(*(f"{self._prefix}snapshot/{slot}" for slot in slots))
 
     async def newest(self, known: int | None = None) -> int | None:
         """The highest slot whose state is kept; `known` is one that is kept for sure.

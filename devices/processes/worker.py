@@ -30,6 +30,7 @@ from hyperbeam_trio.errors import (
     NecessaryMessageNotFound,
     NodeError,
     StateLost,
+    StoreError,
 )
 from hyperbeam_trio.message import Link, Message
 
@@ -93,6 +94,7 @@ class Worker:
         self._snapshot_slot = -1
         self._snapshot_time = trio.current_time()
         self._snapshot_took = 0.0
+        self._snapshots_made = 0
         self._worked = 0.0
         self.weight = 0
         self._needs: set[Worker] = set()
@@ -351,6 +353,19 @@ class Worker:
         self._snapshot_slot, self._snapshot_time = slot, trio.current_time()
         self._snapshot_took, self._worked = self._snapshot_time - begun, 0.0
         self.weight = await self._weight_of(snapshot)
+        await self._drop_snapshots()
+
+    async def _drop_snapshots(self) -> None:
+        """Let go of old snapshots: with the first of a worker, then each time it made as many."""
+        kept = self._node.config.process_snapshots_kept
+        if kept is None or 0 < self._snapshots_made < kept:
+            self._snapshots_made += 1
+            return
+        self._snapshots_made = 1
+        try:
+            await self._states.drop_snapshots(kept)
+        except StoreError as error:
+            log.info("Old snapshots of %s stay: %s", self.process.id, error.text)
 
     async def _weight_of(self, snapshot: Message) -> int:
         """Bytes of the memories in a snapshot, none of which is loaded."""

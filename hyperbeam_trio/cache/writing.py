@@ -219,14 +219,15 @@ class Writer(Loader):
             raise NecessaryMessageNotFound(id)
         await self._write(lambda staging: _stage_name(staging, name, id))
 
-    async def unlink(self, name: str) -> None:
-        """Let a name stand for nothing any more; what it stood for stays.
+    async def unlink(self, *names: str) -> None:
+        """Let names stand for nothing any more; what they stood for stays.
 
         Raises `StoreError` where the store keeps everything.
         """
-        key = NAME + escape(name)
-        await self.store.delete([key])
-        self._known.discard(key)
+        keys = [NAME + escape(name) for name in names]
+        await self.store.delete(keys)
+        for key in keys:
+            self._known.discard(key)
 
     def forget(self) -> None:
         """Take nothing for stored any more: keys are going to be deleted behind our back."""

@@ -45,6 +45,11 @@ class ProcessOptions(Options):
     process_snapshot_time = Option(
         optional(integer(1)), 60, "seconds after which there is a new snapshot"
     )
+    process_snapshots_kept = Option(
+        optional(integer(1)),
+        16,
+        "newest snapshots that each process keeps, at least; `store gc` frees the room of others",
+    )
 
 
 class SchedulerOptions(Options):

@@ -225,3 +225,5 @@ async def test_a_name_may_stand_for_nothing_again(cache: Cache, store: DictStore
     assert await cache.read(id) == Message(a=1)
     await cache.link("one", id)
     assert await cache.lookup("one") == id
+    await cache.unlink("other", "one", "nobody's")
+    assert await cache.names() == []

@@ -14,6 +14,7 @@ from hyperbeam_trio.cache.verify import Damage, Reference, verify
 from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.device import Device, key
+from hyperbeam_trio.errors import StoreError
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node
@@ -231,3 +232,72 @@ async def test_snapshots_live_through_the_collection_of_garbage(program, tmp_pat
         assert findings == []
     async with running_node(store=store) as node:
         assert unsigned_id(await Running(node, process.id).state(last)) == fresh[last]
+
+
+@pytest.mark.parametrize(("wanted", "there"), [(1, [6]), (2, [4, 5, 6]), (5, [2, 3, 4, 5, 6])])
+async def test_only_the_newest_snapshots_are_kept(wanted, there):
+    options = {"process_snapshot_slots": 1, "process_snapshots_kept": wanted}
+    async with running_node(**options) as node:
+        process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
+        await ids(process)
+        await kept(process)
+        found = await slots_with_snapshots(process)
+        assert found[-wanted:] == there[-wanted:]
+        assert len(found) < 2 * wanted or wanted == 1
+        assert await all_states(process)
+
+
+async def all_states(process: Running) -> bool:
+    """Whether the state of every slot is still there."""
+    names = await process.node.cache.names(f"computed/{process.id}/slot/")
+    return len(names) == len(CODES) + 1
+
+
+async def test_a_process_goes_on_from_those_that_are_kept(program, tmp_path):
+    options = {"store": [f"lmdb://{tmp_path}/data"], "process_snapshots_kept": 2}
+    last = len(CODES)
+    async with running_node(process_snapshot_slots=1, **options) as node:
+        process = await begun(node, program)
+        fresh = await ids(process)
+        await kept(process)
+    async with running_node(**options) as node:
+        process = Running(node, process.id)
+        before = await bytes_in(node)
+        await collect(Collector(node.cache))
+        assert await bytes_in(node) < before
+        findings = [f async for f in verify(node.store) if isinstance(f, Damage | Reference)]
+        assert findings == []
+        await forget_states(process, last)
+        assert unsigned_id(await process.state(last)) == fresh[last]
+        # Farther back than any snapshot: from the beginning.
+        await node.store.delete([f"name/computed/{process.id}/slot/{s}" for s in range(1, last)])
+    async with running_node(**options) as node:
+        process = Running(node, process.id)
+        assert unsigned_id(await process.state(2)) == fresh[2]
+
+
+async def test_a_worker_that_comes_later_lets_go_of_what_was_left(tmp_path):
+    options = {"store": [f"lmdb://{tmp_path}/data"], "process_snapshot_slots": 1}
+    async with running_node(process_snapshots_kept=None, **options) as node:
+        process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
+        await ids(process)
+        await kept(process)
+        assert await slots_with_snapshots(process) == list(range(len(CODES) + 1))
+    async with running_node(process_snapshots_kept=2, **options) as node:
+        process = Running(node, process.id)
+        slot = await process.send(action="Eval", data="x")
+        await process.state(slot)
+        await kept(process)
+        assert await slots_with_snapshots(process) == [slot - 1, slot]
+
+
+async def test_where_the_store_keeps_everything_so_do_processes(monkeypatch):
+    async def delete(keys):
+        raise StoreError("Nothing is deleted here.")
+
+    async with running_node(process_snapshot_slots=1, process_snapshots_kept=1) as node:
+        monkeypatch.setattr(node.store, "delete", delete)
+        process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
+        await ids(process)
+        await kept(process)
+        assert await slots_with_snapshots(process) == list(range(len(CODES) + 1))
