@@ -65,6 +65,11 @@ class Reader:
         self._commits = 0
         self.hashing = trio.CapacityLimiter(2)
 
+    @property
+    def join_bytes(self) -> int:
+        """The most bytes that are put together in memory."""
+        return self._join_bytes
+
     async def read(self, id: str, *, commitments: Wanted = "asked") -> Loaded | None:
         """The message, list or binary of an id; `None` when it is not stored.
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
 
-from hyperbeam_trio.codec.ans104 import ANS104, linked_message, takes_link
-from hyperbeam_trio.codec.ids import linked_body
+from hyperbeam_trio.cache.intake import Intake
+from hyperbeam_trio.cache.item_source import ItemSource
+from hyperbeam_trio.cache.spans import Span, SpanReader, SpanValues, holds_bundle
+from hyperbeam_trio.codec.ans104 import ANS104, linked_message, read_item, takes_link
+from hyperbeam_trio.codec.ids import link_id, linked_body
 from hyperbeam_trio.commitment import Commitment, Evidence
+from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.deep_hash import BlobHash
 from hyperbeam_trio.crypto.elsewhere import Elsewhere
-from hyperbeam_trio.crypto.encoding import native_id
-from hyperbeam_trio.crypto.item_header import ItemHeader
+from hyperbeam_trio.crypto.encoding import hash_id, native_id
+from hyperbeam_trio.crypto.field import InvalidField
+from hyperbeam_trio.crypto.item_header import ItemHeader, read_fields
 from hyperbeam_trio.crypto.item_stream import DataItemStream
 from hyperbeam_trio.errors import BadRequest, InvalidCommitment, NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message, Value
@@ -130,14 +135,90 @@ async def _proved(message: Message, cache: Cache) -> Message:
 
 
 async def _checked(message: Message, commitment: Commitment, cache: Cache) -> Commitment:
+    # Whoever wrote the record may have named the item of another message.
+    if commitment.evidence is not None:
+        return _compared(message, commitment, commitment.evidence)
     evidence = await _header_of(message, commitment, cache)
     if evidence is None or evidence.item is None or evidence.tail is None:
         return commitment
     if not is_large(evidence.tail, cache):
         return commitment
-    stream = await _read_item(evidence.item, evidence.tail, cache)
-    proved = stream.finish() and stream.header is not None and _is_by(stream.header, commitment)
-    return commitment.with_evidence(replace(evidence, proved=True)) if proved else commitment
+    read = await _read_signed(evidence.item, evidence.tail, cache)
+    if read is None or not _is_said_by(read, commitment, message):
+        return commitment
+    return commitment.with_evidence(replace(evidence, proved=True))
+
+
+def _compared(message: Message, commitment: Commitment, evidence: Evidence) -> Commitment:
+    """The commitment, without the item that it names if that says something else."""
+    if evidence.item is None or evidence.tail is not None:
+        return commitment
+    read = _as_message(read_item(DataItem.parse(evidence.item)))
+    if read is not None and _is_said_by(read, commitment, message):
+        return commitment
+    return replace(commitment, evidence=None)
+
+
+async def _read_signed(head: bytes, data: Link, cache: Cache) -> Message | None:
+    """What a signed item with stored data says; `None` if its signature does not hold."""
+    header = _header(head)
+    if holds_bundle(header):
+        return await _read_bundle(header, data, cache)
+    stream = await _read_item(head, data, cache)
+    if not stream.finish() or not takes_link(header):
+        return None
+    return linked_message(header, data, stream.data_hash, proved=True)
+
+
+async def _read_bundle(header: ItemHeader, data: Link, cache: Cache) -> Message | None:
+    span, intake = Span(header), Intake(_nowhere, cache.hashing)
+    async with aclosing(cache.read_pieces(data)) as parts:
+        source = ItemSource(b"", parts, data.size)
+        try:
+            async with intake.working():
+                await SpanReader(source, intake, cache.join_bytes).read(span, (), None)
+                await source.expect_end()
+                await intake.finish()
+        except ExceptionGroup as group:
+            first = group.exceptions[0]
+            raise first from first.__cause__
+    return _as_message(await SpanValues(intake).value(span)) if span.verifies else None
+
+
+async def _nowhere(entries: Mapping[str, bytes]) -> None:
+    """What is read here is stored already."""
+
+
+def _header(head: bytes) -> ItemHeader:
+    fields = read_fields(memoryview(head))
+    if isinstance(fields, int) or fields[-1] != head:
+        raise InvalidField("item", f"{len(head)} bytes, which are not just a header")
+    return ItemHeader(*fields)
+
+
+def _as_message(value: Value) -> Message | None:
+    return value if isinstance(value, Message) else None
+
+
+def _is_said_by(read: Message, commitment: Commitment, message: Message) -> bool:
+    """Whether a commitment is that of the item that was read, and this says what `message` says."""
+    own = read.commitments.get(commitment.id)
+    return own == commitment and all(
+        key in read and key in message and _named(read[key]) == _named(message[key])
+        for key in commitment.committed
+        if key != "ao-types"
+    )
+
+
+def _named(value: Value) -> object:
+    """What tells a value from others, be it linked or at hand."""
+    if isinstance(value, Link):
+        return value.kind, value.id
+    if isinstance(value, bytes):
+        return "binary", hash_id(value)
+    if isinstance(value, Message | list):
+        return "message", link_id(value)
+    return type(value), value
 
 
 async def signed_item(head: bytes, data: str, cache: Cache) -> Message:
@@ -171,11 +252,6 @@ async def _read_item(head: bytes, data: Link, cache: Cache) -> DataItemStream:
         async for part in parts:
             await trio.to_thread.run_sync(stream.add, part, limiter=cache.hashing)
     return stream
-
-
-def _is_by(header: ItemHeader, commitment: Commitment) -> bool:
-    claimed = (commitment.id, commitment.committer, commitment.signature)
-    return claimed == (header.id, header.address, header.signature)
 
 
 async def _deep_hash(parts: AsyncIterator[bytes], limiter: trio.CapacityLimiter) -> bytes:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
+from hyperbeam_trio.cache.item_source import ItemSource
 from hyperbeam_trio.cache.parts import parts_record
+from hyperbeam_trio.cache.spans import Span, SpanReader, SpanValues, holds_bundle
 from hyperbeam_trio.crypto.encoding import human_id
 from hyperbeam_trio.crypto.field import InvalidField
 from hyperbeam_trio.crypto.item_header import ItemHeader, read_fields
 from hyperbeam_trio.errors import InvalidCommitment, NotInitialized
-from hyperbeam_trio.http.bundle_upload import Span, SpanReader, SpanValues, holds_bundle
 from hyperbeam_trio.http.exchange import HttpRequest
-from hyperbeam_trio.http.item_source import ItemSource
 from hyperbeam_trio.message import Message, enumerated
 
 if TYPE_CHECKING:

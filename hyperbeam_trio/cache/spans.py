@@ -1,4 +1,4 @@
-"""Bundles that are uploaded: their items are found, hashed and stored as they come (spec/02 §11.4).
+"""Items and bundles that come in pieces: found, hashed and stored as they come (spec/02 §11.4).
 
 The bundle is stored once. It is cut into parts where the data of an item begins and ends, so that
 the data of each item is a binary of its own, made of some of these parts: nothing is copied. What
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from hyperbeam_trio.cache.intake import Intake, Sinks
+from hyperbeam_trio.cache.item_source import ItemSource
 from hyperbeam_trio.cache.parts import PART_BYTES, parts_record
 from hyperbeam_trio.cache.staging import BLOB_BYTES
 from hyperbeam_trio.codec.ans104 import is_binary, linked_item, linked_value, read_item
@@ -34,7 +35,6 @@ from hyperbeam_trio.crypto.encoding import human_id
 from hyperbeam_trio.crypto.field import InvalidField
 from hyperbeam_trio.crypto.item_header import ItemHeader, read_fields
 from hyperbeam_trio.errors import TooLarge
-from hyperbeam_trio.http.item_source import ItemSource
 from hyperbeam_trio.message import Link, Message, Value
 
 if TYPE_CHECKING:
