@@ -214,7 +214,7 @@ def _open(path: Path, options: EnvironmentOptions) -> lmdb.Environment:
                 raise
             return env
     except (OSError, lmdb.Error) as error:
-        raise _opening_error(error, path) from error
+        raise _opening_error(error, path, options) from error
 
 
 def _open_files(path: Path, options: EnvironmentOptions) -> lmdb.Environment:
@@ -231,12 +231,16 @@ def _open_files(path: Path, options: EnvironmentOptions) -> lmdb.Environment:
     return env
 
 
-def _opening_error(error: Exception, path: Path) -> ConfigError | CorruptData:
+def _opening_error(
+    error: Exception, path: Path, options: EnvironmentOptions
+) -> ConfigError | CorruptData:
     if isinstance(error, (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError)):
         return CorruptData(
             f"store lmdb {path}: its data.mdb is damaged or no LMDB file ({error}). Restore it "
             "from a copy, or choose another directory."
         )
+    if options.read_only and not (path / "data.mdb").exists():
+        return ConfigError(f"store lmdb {path}: there is no store to read ({error}).")
     return ConfigError(
         f"store lmdb {path}: the directory can't be used ({error}). It must be a directory, or a "
         "name for a new one, that this user may write to."

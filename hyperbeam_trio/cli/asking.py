@@ -51,14 +51,14 @@ async def request(
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise RemoteError(f"{node} did not answer: {error}") from None
     if answer.status_code >= 400:
-        raise _refusal(node, answer)
+        raise _refusal(node, path, answer)
     return answer
 
 
-def _refusal(node: str, answer: httpx.Response) -> HyperbeamError:
+def _refusal(node: str, path: str, answer: httpx.Response) -> HyperbeamError:
     text = answer.text.strip()
     if answer.status_code == 404:
-        return NotFound(text or "not found")
+        return NotFound(f"{node} has nothing at {path}: {text}")
     return HyperbeamError(f"{node} refused: {answer.status_code} {text}", status=answer.status_code)
 
 

@@ -8,6 +8,7 @@ import trio
 from hyperbeam_trio.cli.asking import DEFAULT_NODE, fetch, request
 from hyperbeam_trio.cli.showing import show
 from hyperbeam_trio.config import NodeConfig
+from hyperbeam_trio.errors import KeyNotFound, NotFound
 
 
 @click.command()
@@ -32,7 +33,10 @@ async def _compute(path: str, store: list[str], as_json: bool) -> None:
 
     wallet = generate_wallet("ed25519")
     async with open_node(NodeConfig(store=store), wallet=wallet) as node:
-        value = await node.resolve(path)
+        try:
+            value = await node.resolve(path)
+        except KeyNotFound as error:
+            raise NotFound(f"{', '.join(store)} has nothing at {path}: {error}") from None
         value = await node.cache.load_all(value) if as_json else value
     show(value, as_json)
 

@@ -56,13 +56,10 @@ def content_of(file: Path) -> bytes:
 
 async def _write(message: Message, store: list[str]) -> str:
     from hyperbeam_trio.cache import Cache
-    from hyperbeam_trio.store import open_stores
+    from hyperbeam_trio.cli.store_view import opened_specs
 
-    opened = await open_stores(NodeConfig(store=store).stores())
-    try:
+    async with opened_specs(NodeConfig(store=store).stores(), to_write=True) as opened:
         return await Cache(opened).write(message)
-    finally:
-        await opened.close()
 
 
 async def upload(message: Message, node: str, wallet: Wallet) -> str:

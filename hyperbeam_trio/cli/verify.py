@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -37,8 +38,11 @@ def command(what: str, store: tuple[str, ...], codec: str | None) -> None:
     """
     if what.startswith(("http://", "https://")):
         message = _from_url(what)
-    elif Path(what).exists():
-        message = _from_file(Path(what), codec)
+    elif os.path.exists(what) and not os.path.isdir(what):
+        try:
+            message = _from_file(Path(what), codec)
+        except OSError as error:
+            raise BadRequest(f"{what} can't be read: {error.strerror or error}.") from error
     elif is_id(id := what.removeprefix("/")):
         message = trio.run(_from_store, id, list(store) or ["lmdb:./data"])
     else:
@@ -113,14 +117,11 @@ def _from_url(url: str) -> Message:
 async def _from_store(id: str, stores: list[str]) -> Message:
     from hyperbeam_trio.cache import Cache
     from hyperbeam_trio.cache.streaming import load_verifiable
-    from hyperbeam_trio.store import open_stores
+    from hyperbeam_trio.cli.store_view import opened_specs
 
-    opened = await open_stores(NodeConfig(store=stores).stores())
-    try:
+    async with opened_specs(NodeConfig(store=stores).stores()) as opened:
         cache = Cache(opened)
         found = await cache.read(id, commitments="all")
         if not isinstance(found, Message):
             raise NotFound(f"No message of id {id} is stored in {', '.join(stores)}.")
         return await load_verifiable(found, cache)
-    finally:
-        await opened.close()

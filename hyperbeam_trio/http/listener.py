@@ -49,7 +49,7 @@ async def open_sockets(host: str | None, port: int) -> list[socket.socket]:
         reason = error.strerror or str(error)
         raise ConfigError(
             f"The node can't listen on {host or '*'} port {port}: {reason}. "
-            "Choose another port or stop what uses it."
+            "Choose another host or port, or stop what uses it."
         ) from error
     return [socket.socket(fileno=listener.socket.detach()) for listener in listeners]
 

@@ -69,10 +69,17 @@ def test_options_are_listed_with_their_defaults(run):
         (["start", "--option", "prot=1"], "prot: there is no such option"),
         (["start", "--option", "port=abc"], "expected a whole number from 0 to 65535"),
         (["get", "/x", "--node", "http://127.0.0.1:1"], "did not answer"),
-        (["get", "/~message@1.0&a=1/b", "--store", "memory:"], "not_found"),
+        (
+            ["get", "/~message@1.0&a=1/b", "--store", "memory:"],
+            "memory: has nothing at /~message@1.0&a=1/b: not_found",
+        ),
         (["get", "/~message@1.0&n+integer=x/n", "--store", "memory:"], "at offset 14 of the path"),
         (["get", "/~nosuch@1.0/x", "--store", "memory:"], "not installed"),
         (["verify", "nothing"], "no file, no URL and no id"),
+        (["verify", "."], "no file, no URL and no id"),
+        (["verify", "long" * 100], "no file, no URL and no id"),
+        (["verify", "A" * 43, "--store", "lmdb:absent"], "there is no store to read"),
+        (["store", "ls", "memory:", "odd\udcff"], "is no UTF-8"),
         (["verify", "A" * 43, "--store", "memory:"], "No message of id"),
         (["wallet", "show", "missing.json"], "missing.json"),
         (["send", "no-id"], "is no id of a process"),
@@ -86,6 +93,11 @@ def test_a_mistake_is_one_line_without_a_traceback(run, arguments, complaint):
     assert code == 1
     assert complaint in err
     assert "Traceback" not in err
+
+
+def test_looking_for_a_message_makes_no_store(run, folder):
+    assert run("verify", "A" * 43)[0] == 1
+    assert list(folder.iterdir()) == []
 
 
 def test_a_port_in_use_is_named(run):
