@@ -215,9 +215,17 @@ class Writer(Loader):
 
         Raises `NecessaryMessageNotFound` when `id` is not stored: no name ever leads nowhere.
         """
-        if not await self.exists(id):
-            raise NecessaryMessageNotFound(id)
-        await self._write(lambda staging: _stage_name(staging, name, id))
+        await self.pause.enter()
+        try:
+            # Not what was read before the pause: a sweep may have deleted it since.
+            self._aliases.discard(id)
+            if not await self.exists(id):
+                raise NecessaryMessageNotFound(id)
+            staging = self._staging()
+            _stage_name(staging, name, id)
+            await self._put(staging)
+        finally:
+            self.pause.leave()
 
     async def unlink(self, *names: str) -> None:
         """Let names stand for nothing any more; what they stood for stays.

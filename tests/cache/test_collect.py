@@ -13,7 +13,7 @@ import trio.testing
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.collect import Collector, Swept
 from hyperbeam_trio.codec.ids import fresh_id, message_id, signed_id
-from hyperbeam_trio.errors import BadRequest, CorruptData
+from hyperbeam_trio.errors import BadRequest, CorruptData, NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message
 from tests.cache.test_commitments import committed, sign
 from tests.cache.test_verify import fill, flip, report
@@ -265,3 +265,74 @@ async def test_what_was_being_written_before_stays_if_it_is_named() -> None:
 async def _let_when_idle(store: SlowStore) -> None:
     await trio.testing.wait_all_tasks_blocked()
     store.let.set()
+
+
+class Deleting(DictStore):
+    """Says when something is about to be deleted, and waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = trio.Event(), trio.Event()
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        self.begun.set()
+        await self.go_on.wait()
+        await super().delete(keys)
+
+
+async def test_no_name_is_given_to_what_is_being_deleted() -> None:
+    store = Deleting()
+    cache = Cache(store)
+    id = await cache.write(Message(garbage=1))
+    refused = trio.Event()
+
+    async def link() -> None:
+        with pytest.raises(NecessaryMessageNotFound):
+            await cache.link("name", id)
+        refused.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(collect, Collector(cache))
+        await store.begun.wait()
+        nursery.start_soon(link)
+        await trio.testing.wait_all_tasks_blocked()
+        store.go_on.set()
+    assert refused.is_set()
+    assert await cache.names() == []
+
+
+async def test_no_name_is_given_to_an_id_that_was_read_a_moment_before_it_was_deleted() -> None:
+    store = Deleting()
+    cache = Cache(store)
+    signed = await sign(Message(garbage=1))
+    await cache.write(signed)
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            await store.begun.wait()
+            assert await cache.exists(signed_id(signed))
+            store.go_on.set()
+
+        nursery.start_soon(read)
+        with Collector(cache) as collector:
+            _ = [progress async for progress in collector.mark()]
+            async with aclosing(collector.sweep()) as sweep:
+                # The alias of the signed id goes before the message itself.
+                assert (await anext(sweep)).keys == [f"alias/{signed_id(signed)}"]
+                with pytest.raises(NecessaryMessageNotFound):
+                    await cache.link("name", signed_id(signed))
+    assert await cache.names() == []
+
+
+async def test_a_name_that_was_given_before_a_sweep_goes_on_keeps_its_message() -> None:
+    store = Deleting()
+    cache = Cache(store)
+    kept = await cache.write(Message(kept={"deep": LARGE}))
+    with Collector(cache) as collector:
+        _ = [progress async for progress in collector.mark()]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cache.link, "name", kept)
+            await trio.testing.wait_all_tasks_blocked()
+        store.go_on.set()
+        _ = [swept async for swept in collector.sweep()]
+    assert await cache.load_all(Link(kept)) == Message(kept={"deep": LARGE})
