@@ -17,6 +17,8 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 import outcome
 import trio
 
+from hyperbeam_trio.errors import NodeError
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -36,7 +38,7 @@ class _Job:
 
 
 class Signers:
-    """At most `count` threads; the first job starts them, and leaving `run` ends them.
+    """At most `count` threads; the first job starts them, and leaving `run` ends them for good.
 
     The queue holds one job for each task that waits, and so has no bound of its own.
     """
@@ -47,6 +49,7 @@ class Signers:
         self._finished: deque[_Job] = deque()
         self._token: trio.lowlevel.TrioToken | None = None
         self._ends: list[trio.Event] = []
+        self._closed = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be there for everything in this Trio run that signs, until cancelled."""
@@ -59,6 +62,7 @@ class Signers:
             await self._end()
 
     async def _end(self) -> None:
+        self._closed = True
         for _ in self._ends:
             self._jobs.put(None)
         with trio.CancelScope(shield=True):
@@ -66,8 +70,13 @@ class Signers:
                 await end.wait()
 
     async def call(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """What `function` gives, called in one of the threads; may be cancelled any time."""
+        """What `function` gives, called in one of the threads; may be cancelled any time.
+
+        Raises `NodeError` (503) once `run` has been left: there is no thread any more, nor will be.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closed:
+            raise NodeError("The node is stopping: its signing threads have ended.", status=503)
         if not self._ends:
             self._start()
         job = _Job(lambda: function(*args), trio.lowlevel.current_task())

@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from hyperbeam_trio.crypto.signers import NICENESS, Signers, call_aside
+from hyperbeam_trio.errors import NodeError
 
 LIMITER = trio.CapacityLimiter(1)
 
@@ -67,6 +68,34 @@ async def test_the_threads_end_with_the_service() -> None:
         service.cancel_scope.cancel()
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("started", [True, False])
+async def test_a_call_after_the_end_is_refused(*, started: bool) -> None:
+    signers = Signers(1)
+    async with trio.open_nursery() as service:
+        await service.start(signers.run)
+        if started:
+            assert await signers.call(abs, -1) == 1
+        service.cancel_scope.cancel()
+    with trio.fail_after(10), pytest.raises(NodeError, match="signing threads have ended"):
+        await signers.call(abs, -1)
+
+
+async def test_a_call_that_waited_for_its_turn_at_the_end_is_made() -> None:
+    signers, gate, found = Signers(1), threading.Event(), list[int]()
+
+    async def call() -> None:
+        found.append(await signers.call(abs, -1))
+
+    async with trio.open_nursery() as calls, trio.open_nursery() as service:
+        await service.start(signers.run)
+        calls.start_soon(signers.call, gate.wait)
+        calls.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked()
+        service.cancel_scope.cancel()
+        gate.set()
+    assert found == [1]
 
 
 def test_threads_that_nobody_ended_let_the_process_end() -> None:
