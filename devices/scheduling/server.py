@@ -23,7 +23,7 @@ import trio
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.devices.scheduling.assignment import Draft, Notary, Tip
 from hyperbeam_trio.devices.scheduling.entry import Entry, Stopped
-from hyperbeam_trio.devices.scheduling.signing import Order, Signers
+from hyperbeam_trio.devices.scheduling.signing import DraftSigners, Order
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.errors import Busy, DeadlineExceeded, HyperbeamError, NodeError
 from hyperbeam_trio.message import Message
@@ -73,7 +73,7 @@ class Scheduler:
         self._window = 1 if notary.with_base or confirm else WINDOW
         self._queue: deque[Entry] = deque()
         self._taken: deque[Entry] = deque()
-        self._signers = Signers(notary.sign, node.crypto_limiter)
+        self._signers = DraftSigners(notary.sign, node.crypto_limiter)
         self._work = trio.Event()
         self._written = Tip()
         self._tip: Tip | None = None

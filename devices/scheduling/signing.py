@@ -31,7 +31,7 @@ class Order:
         self.signatures = signatures
 
 
-class Signers:
+class DraftSigners:
     """Signs drafts in their order, as many at once as `limiter` has places."""
 
     def __init__(self, sign: Callable[[Draft], Signatures], limiter: trio.CapacityLimiter) -> None:

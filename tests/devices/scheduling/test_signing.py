@@ -9,7 +9,7 @@ from threading import Semaphore
 import trio
 
 from hyperbeam_trio.devices.scheduling.assignment import Draft, Tip
-from hyperbeam_trio.devices.scheduling.signing import TURN, Signers
+from hyperbeam_trio.devices.scheduling.signing import TURN, DraftSigners
 
 
 def draft(slot: int) -> Draft:
@@ -21,8 +21,10 @@ def sign(given: Draft) -> Sequence[bytes]:
 
 
 @asynccontextmanager
-async def working(sign: Callable[[Draft], Sequence[bytes]], threads: int) -> AsyncIterator[Signers]:
-    signers = Signers(sign, trio.CapacityLimiter(threads))
+async def working(
+    sign: Callable[[Draft], Sequence[bytes]], threads: int
+) -> AsyncIterator[DraftSigners]:
+    signers = DraftSigners(sign, trio.CapacityLimiter(threads))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(signers.run)
         yield signers
