@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,13 @@ from hyperbeam_trio.cache.memo import Memo
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, default, key
-from hyperbeam_trio.devices.lua_library import ALWAYS, PROGRAM_HOST, Library, inside
+from hyperbeam_trio.devices.lua_library import (
+    ALWAYS,
+    PROGRAM_HOST,
+    Library,
+    inside,
+    log_print,
+)
 from hyperbeam_trio.devices.lua_modules import is_lua, modules_of
 from hyperbeam_trio.devices.lua_values import Crossing, Shown
 from hyperbeam_trio.devices.lua_vm import (
@@ -23,6 +30,7 @@ from hyperbeam_trio.devices.lua_vm import (
     LuaError,
     LuaState,
     SnapshotMismatch,
+    TooHasty,
 )
 from hyperbeam_trio.errors import (
     BadRequest,
@@ -42,6 +50,9 @@ PROCESSES: Final = 64
 
 HANDLE: Final = "lua"
 """The private entry of a message that holds its Lua state."""
+
+TURN_SECONDS: Final = 0.002
+"""How long calls are made in the loop's thread without giving way to other tasks."""
 
 THREADS: Final = 256
 """How many Lua calls run at the same time; calls that other Lua calls wait for come on top."""
@@ -77,6 +88,7 @@ class LuaDevice(Device):
 
     def __init__(self) -> None:
         self._threads = trio.CapacityLimiter(THREADS)
+        self._gave_way = 0.0
         self._processes: Memo[int, Shown] = Memo(PROCESSES)
 
     @key
@@ -135,14 +147,41 @@ class LuaDevice(Device):
         arguments = [crossing.into(await context.load_all(item)) for item in wanted.arguments]
         sandbox = await _sandbox_of(base, context)
         library = Library(context, crossing, sandbox, lasting="process" in base)
-        host = library.host(partial(_clock, request))
-        run = partial(state.call, wanted.function, arguments, live=wanted.given, host=host)
         try:
-            results, after = await self._in_thread(run)
+            results, after = await self._called(state, wanted, arguments, library, request)
         except LuaError as error:
             error.details = {**error.details, "trace": _trace(error)}
             raise
         return _outcome(results, base, after, crossing)
+
+    async def _called(
+        self,
+        state: LuaState,
+        wanted: Invocation,
+        arguments: list[Any],
+        library: Library,
+        request: Message,
+    ) -> tuple[list[Any], LuaState]:
+        """A call in a thread; or here, if it is so short that a thread would be the dearer part."""
+        clock = partial(_clock, request)
+        function, live = wanted.function, wanted.given
+        if state.brisk:
+            await self._give_way()
+            try:
+                return state.call_in_haste(
+                    function, arguments, live=live, clock=clock, write=log_print
+                )
+            except TooHasty:
+                pass
+        host = library.host(clock)
+        return await self._in_thread(partial(state.call, function, arguments, live=live, host=host))
+
+    async def _give_way(self) -> None:
+        """Let other tasks have their turn once in a while, between calls that need no thread."""
+        now = time.perf_counter()
+        if now - self._gave_way > TURN_SECONDS:
+            await trio.lowlevel.checkpoint()
+            self._gave_way = time.perf_counter()
 
     # States.
 
@@ -196,7 +235,7 @@ class LuaDevice(Device):
             raise StateLost(error.text) from error
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
-        """Lua never runs in the event loop's thread: it may take long, and waits for answers."""
+        """Lua that may take long, or waits for answers, never runs in the event loop's thread."""
         # A call made for another one would wait for ever if all threads waited like this one.
         limiter = trio.CapacityLimiter(1) if inside.get() else self._threads
         return await trio.to_thread.run_sync(function, limiter=limiter)

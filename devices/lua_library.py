@@ -89,7 +89,7 @@ class Library:
         }
         run = partial(_back_to_trio, self._troubles)
         functions = {name: partial(run, function) for name, function in own.items()}
-        return Host(functions, clock=clock, write=_print, check=trio.from_thread.check_cancelled)
+        return Host(functions, clock=clock, write=log_print, check=trio.from_thread.check_cancelled)
 
     async def resolve(self, *arguments: Any) -> tuple[Any, ...]:
         """`ok` and the result of a request or a sequence; `error` and a reason."""
@@ -225,5 +225,5 @@ async def _entered(function: Callable[..., Awaitable[Any]], *arguments: Any) -> 
         inside.reset(token)
 
 
-def _print(text: bytes) -> None:
+def log_print(text: bytes) -> None:
     log.debug("Lua printed: %s", text[:2000].decode("utf-8", "replace"))

@@ -11,6 +11,7 @@ from hyperbeam_trio.devices.lua_vm.failures import (
     NoSuchFunction,
     SnapshotMismatch,
     SnapshotRefused,
+    TooHasty,
     UnfitResult,
     UnfitValue,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Result",
     "SnapshotMismatch",
     "SnapshotRefused",
+    "TooHasty",
     "UnfitResult",
     "UnfitValue",
     "Value",

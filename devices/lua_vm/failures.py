@@ -66,6 +66,10 @@ class SnapshotMismatch(HyperbeamError):
     """A snapshot of another version of Lua, of the binding or of this engine: replay instead."""
 
 
+class TooHasty(Exception):
+    """A call can't be made in haste; the state that it was to be made on is as it was."""
+
+
 OF_THE_MACHINE = frozenset({"seconds", "journal"})
 """Limits that the same call reaches on one node and not on another."""
 

@@ -6,10 +6,11 @@ worker threads and needs the event loop from a host function must go there himse
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from lupa import lua53
 
@@ -17,6 +18,9 @@ from hyperbeam_trio.devices.lua_vm.failures import limit_reached
 from hyperbeam_trio.devices.lua_vm.sandbox import Limits
 from hyperbeam_trio.devices.lua_vm.values import Reader, to_lua
 from hyperbeam_trio.errors import NodeError
+
+HASTY_BYTES: Final = 4 << 20
+"""How much memory a guest may take in a call that is made in haste."""
 
 HostFunction: TypeAlias = Callable[..., Any]
 """Takes results of Lua as positional arguments; gives one value, or a tuple of several."""
@@ -39,13 +43,15 @@ class Host:
     seconds since 1970, read once a call, for `os.time`, `os.clock` and `os.date`; by default it
     stands still. `write` takes what the guest printed, once at the end of a call that printed.
     `check` is called several times a second of a running guest and ends it by raising, as
-    `trio.from_thread.check_cancelled` does.
+    `trio.from_thread.check_cancelled` does. With `haste` whoever calls can't be kept waiting: after
+    so many seconds of CPU time, or when it needs much memory, the guest is ended with `GuestLimit`.
     """
 
     functions: Mapping[str, HostFunction] = field(default_factory=dict)
     clock: Callable[[], float] = _standstill
     write: Callable[[bytes], None] = _nothing
     check: Callable[[], None] = _nothing
+    haste: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,9 @@ class Bridge:
         self.tape: list[HostCall] = []
         self._replay: Iterator[HostCall] | None = None
         self._limits = limits
+        self._memory = limits.memory
         self._deadline = 0.0
+        self._haste_ends = math.inf
 
     def close(self) -> None:
         """Lets go of the runtime."""
@@ -97,16 +105,22 @@ class Bridge:
         self.late = False
         self.tape = []
         self._replay = None if replay is None else iter(replay)
+        self._memory, self._haste_ends = self._limits.memory, math.inf
         self._deadline = time.monotonic() + self._limits.seconds
+        if host.haste is not None:
+            held: int = self.runtime.get_memory_used()
+            self._memory = min(self._memory, held + HASTY_BYTES)
+            self._haste_ends = time.thread_time() + host.haste
 
     @property
     def is_replaying(self) -> bool:
         """Whether this call has been made before."""
         return self._replay is not None
 
-    def arm(self) -> None:
-        """From here on memory is limited."""
-        self.runtime.set_max_memory(self._limits.memory)
+    def arm(self) -> bool:
+        """From here on memory is limited. Whether the call is made in haste."""
+        self.runtime.set_max_memory(self._memory)
+        return self.host.haste is not None
 
     def disarm(self) -> None:
         """From here on memory is not limited: the binding allocates unprotected."""
@@ -114,7 +128,7 @@ class Bridge:
 
     def check(self) -> bool:
         """Whether the guest must end now."""
-        self.late = time.monotonic() > self._deadline
+        self.late = time.monotonic() > self._deadline or time.thread_time() > self._haste_ends
         try:
             self.host.check()
         except BaseException as reason:

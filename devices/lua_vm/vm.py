@@ -200,7 +200,9 @@ class LuaVM:
     def _outcome(self, answer: tuple[Any, ...]) -> tuple[Any, ...]:
         """The results that a guest gave, or the error that ended it; prints what it printed."""
         status, output, *rest = answer
-        if output is not None and not self._bridge.is_replaying:
+        # A call that haste has ended is made again, and prints then.
+        vain = status is None and self._bridge.host.haste is not None
+        if output is not None and not self._bridge.is_replaying and not vain:
             self._bridge.host.write(output)
         if status is None:
             raise self._stopped(rest[0].decode())

@@ -64,7 +64,7 @@ local function enter(name, time, f, ...)
   kit.set_time(time)
   called = name
   kit.begin()
-  arm()
+  if arm() then kit.hurry() end
   return leave(xpcall(f, on_error, ...))
 end
 
