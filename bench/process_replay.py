@@ -36,12 +36,16 @@ async def node_on_disk(**options: Any) -> AsyncIterator[tuple[Node, Path]]:
 
 
 def replay(name: str, program: Program, slots: int) -> list[Result]:
-    """Slots a second of CPU time of the whole program, and by the clock."""
+    """Slots a second by the clock, and what one takes of all threads' CPU time.
+
+    The clock counts only on a machine that does nothing else: guests run beside the loop.
+    """
     spent, waited = trio.run(_replay, program, slots)
-    note = f"{program.name}, {slots} slots, all threads' CPU time"
+    note = f"{program.name}, {slots} slots"
+    cpu = [1e6 * seconds / slots for seconds in spent]
     return [
-        summary(name, [slots / seconds for seconds in spent], "slots/s", note=note),
-        summary(f"{name}_wall", [slots / seconds for seconds in waited], "slots/s"),
+        summary(name, [slots / seconds for seconds in waited], "slots/s", note=note),
+        summary(f"{name}_cpu", cpu, "us/slot", "lower", "CPU time of all threads"),
     ]
 
 
