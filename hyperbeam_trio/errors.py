@@ -116,6 +116,15 @@ class TooLarge(HyperbeamError):
     status = 413
 
 
+class QuotaExceeded(HyperbeamError):
+    """More than anybody may bring; `details["retry-after"]` says after how many seconds to come."""
+
+    status = 429
+
+    def __init__(self, text: str, retry_after: int = 1) -> None:
+        super().__init__(text, details={"retry-after": retry_after})
+
+
 class Conflict(HyperbeamError):
     """The request does not fit the present state (a slot taken, a name in use)."""
 

@@ -30,6 +30,7 @@ from hyperbeam_trio.device import Device, DeviceTable
 from hyperbeam_trio.errors import BadRequest, single_cause
 from hyperbeam_trio.hooks import Hooks
 from hyperbeam_trio.http.client import ClientSettings, HttpClient
+from hyperbeam_trio.http.quota import Quota
 from hyperbeam_trio.message import Link, Message, Value, to_value
 from hyperbeam_trio.metrics import Metrics
 from hyperbeam_trio.path import parse, parse_request
@@ -82,6 +83,7 @@ class Node:
         self.urls: Sequence[str] = ()
         self.leads = True
         self.metrics = Metrics()
+        self.uploads = Quota()
         self._configure(config)
         self.devices = DeviceTable(config.default_device, devices)
         self.resolver = Resolver(self)

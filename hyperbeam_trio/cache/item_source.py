@@ -18,6 +18,11 @@ class ItemSource:
         self._most = most
         self._spend(len(begun))
 
+    @property
+    def taken(self) -> int:
+        """Bytes that have come so far."""
+        return self._most - self._left
+
     def _spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:

@@ -79,6 +79,12 @@ class LimitOptions(Options):
     max_item = Option(
         size, "4GiB", "bytes of an uploaded ANS-104 item, which is stored as it comes"
     )
+    upload_quota = Option(
+        size,
+        "64GiB",
+        "bytes of items over 1 MiB that a process takes in an hour from others than the operator "
+        "and cache-writers; more is 429; 0: no limit",
+    )
     join_bytes = Option(
         size, "256MiB", "bytes of a stored binary that is put together in memory; more is streamed"
     )

@@ -13,6 +13,7 @@ from hyperbeam_trio.crypto.field import InvalidField
 from hyperbeam_trio.crypto.item_header import ItemHeader, read_fields
 from hyperbeam_trio.errors import InvalidCommitment, NotInitialized
 from hyperbeam_trio.http.exchange import HttpRequest
+from hyperbeam_trio.http.quota import Admission
 from hyperbeam_trio.message import Message, enumerated
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ async def read_upload(request: HttpRequest, node: Node) -> Message | bytes:
     Constant memory, but for the headers and small items of a bundle, which are bound by `max-body`.
     The bytes of the item where they turn out to be few, or are a bundle within `max-body`. Raises
     `InvalidCommitment` (400) when the signature does not hold, `BadRequest` for what is no item,
-    `TooLarge`, `NotInitialized` before anything is stored. Of a refused item nothing remains.
+    `TooLarge`, `NotInitialized` before anything is stored, and `QuotaExceeded` for what strangers
+    bring over the quota. Of a refused item nothing remains.
     """
     chunks = request.body.chunks()
     most = node.config.max_body
@@ -52,9 +54,11 @@ async def read_upload(request: HttpRequest, node: Node) -> Message | bytes:
     length = _length(request)
     if length is not None and length <= most and holds_bundle(header):
         return b"".join([begun, *[chunk async for chunk in chunks]])
-    source = ItemSource(begun, chunks, node.config.max_item)
+    admission = Admission(header, length, node)
+    source = ItemSource(begun, admission.counted(begun, chunks), node.config.max_item)
     await source.take(len(header.raw))
-    return await _stored(header, source, node)
+    with admission.storing(source):
+        return await _stored(header, source, node)
 
 
 async def _beginning(chunks: AsyncIterator[bytes], enough: int) -> tuple[bytes, bool]:
