@@ -65,11 +65,13 @@ def _plain(value: Any, depth: int) -> Any:
         raise UnfitValue(f"A value for Lua is nested deeper than {DEPTH} levels.")
     if kind is dict or isinstance(value, Mapping):
         return _plain_mapping(value, depth - 1)
+    if kind is list:
+        return [item if type(item) is bytes else _plain(item, depth - 1) for item in value]
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
-    if isinstance(value, list | tuple | Sequence):
+    if isinstance(value, Sequence):
         return [_plain(item, depth - 1) for item in value]
     raise UnfitValue(f"Lua can't hold a {kind.__name__}; load or convert it first.")
 
