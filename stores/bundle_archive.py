@@ -13,8 +13,9 @@ import trio
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.key_file import load_or_create
 from hyperbeam_trio.crypto.wallet import Wallet
+from hyperbeam_trio.durable import sync_directory
 from hyperbeam_trio.errors import ConfigError, CorruptData, StoreError
-from hyperbeam_trio.stores.bundle_files import Segment, read_bundle, sync_directory, write_bundle
+from hyperbeam_trio.stores.bundle_files import Segment, read_bundle, write_bundle
 from hyperbeam_trio.stores.bundle_index import KeyIndex
 from hyperbeam_trio.stores.bundle_items import Change, change_of, entry_item
 from hyperbeam_trio.stores.bundle_log import Log, frame, placed, read_log

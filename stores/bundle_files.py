@@ -13,6 +13,7 @@ from hyperbeam_trio.crypto.bundle import Bundle
 from hyperbeam_trio.crypto.encoding import native_id
 from hyperbeam_trio.crypto.field import InvalidField
 from hyperbeam_trio.crypto.wallet import Wallet
+from hyperbeam_trio.durable import sync, sync_directory
 from hyperbeam_trio.errors import BadRequest, CorruptData
 from hyperbeam_trio.stores.bundle_items import (
     Change,
@@ -145,7 +146,7 @@ def write_bundle(path: Path, log: Path, logged: Sequence[Logged], wallet: Wallet
                 _copy(source.fileno(), item.offset, item.size, target)
             target.write(manifest.to_bytes())
             target.flush()
-            os.fsync(target.fileno())
+            sync(target.fileno())
         os.rename(new, path)
     except OSError:
         new.unlink(missing_ok=True)
@@ -165,12 +166,3 @@ def _copy(source: int, offset: int, size: int, target: BinaryIO) -> None:
             raise CorruptData("The log ends within an item that was written to it.")
         target.write(part)
         offset, size = offset + len(part), size - len(part)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

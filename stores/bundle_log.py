@@ -14,8 +14,9 @@ from typing import Final, Self
 from zlib import crc32
 
 from hyperbeam_trio.crypto.data_item import DataItem
+from hyperbeam_trio.durable import sync, sync_directory
 from hyperbeam_trio.errors import CorruptData
-from hyperbeam_trio.stores.bundle_files import Logged, mapped, sync_directory
+from hyperbeam_trio.stores.bundle_files import Logged, mapped
 from hyperbeam_trio.stores.bundle_items import Change, change_of, moved
 
 _FRAME: Final = Struct("<4sIQ")
@@ -46,7 +47,7 @@ class Log:
         logged, size = read_log(path)
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         os.ftruncate(handle, size)
-        os.fsync(handle)
+        sync(handle)
         return cls(path, handle, logged, size)
 
     def append(self, data: bytes, placed: Callable[[int], list[Logged]]) -> list[Logged]:
@@ -57,7 +58,7 @@ class Log:
             while rest:
                 written = os.pwrite(self._handle, rest, place)
                 place, rest = place + written, rest[written:]
-            os.fsync(self._handle)
+            sync(self._handle)
         except OSError:
             os.ftruncate(self._handle, self.size)
             raise

@@ -5,20 +5,17 @@ A seam: tests put a disk here that loses everything not yet synced, as a power c
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Self, TypeVar
 
+from hyperbeam_trio.durable import sync, sync_directory
 from hyperbeam_trio.errors import StoreError
 
 T = TypeVar("T")
-
-_FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None) if sys.platform == "darwin" else None
 
 
 class MappedFile:
@@ -116,18 +113,11 @@ class Disk:
 
     def sync_directory(self, path: str) -> None:
         """Make the names in a directory durable."""
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self.sync(handle)
-        finally:
-            os.close(handle)
+        sync_directory(path, self.sync)
 
     def sync(self, handle: int) -> None:
         """Make what was written to an open file durable."""
-        if _FULL_SYNC is None:
-            os.fsync(handle)
-        else:
-            fcntl.fcntl(handle, _FULL_SYNC)
+        sync(handle)
 
     def make_directories(self, path: str) -> None:
         """A directory and its missing parents, durably."""

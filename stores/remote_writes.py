@@ -18,13 +18,14 @@ from hyperbeam_trio.cache.layout import (
     RESULT,
     escape,
 )
+from hyperbeam_trio.cache.linking import links
 from hyperbeam_trio.cache.loading import Loader
 from hyperbeam_trio.cache.parts import listed_parts, write_listing
 from hyperbeam_trio.cache.record import decode
 from hyperbeam_trio.codec.httpsig import HTTPSIG
 from hyperbeam_trio.codec.ids import linked_body
 from hyperbeam_trio.errors import CorruptData, StoreError
-from hyperbeam_trio.message import Link, Message, Resolve, Value
+from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
 from hyperbeam_trio.stores.memory import MemoryStore
 
@@ -212,17 +213,8 @@ def _binaries(values: Iterable[Value]) -> list[Link]:
 
 def _links(content: Shipped) -> Iterator[Link]:
     """The links to messages that a message or list itself holds."""
-    waiting: list[Value] = [] if isinstance(content, Large) else [content]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, Link) and value.kind == "message":
-            yield value
-        elif isinstance(value, Message):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, Resolve):
-            waiting += value.sequence
+    if not isinstance(content, Large):
+        yield from (link for link in links(content) if link.kind == "message")
 
 
 def _target(id: str, items: Mapping[str, bytes]) -> str:

@@ -23,10 +23,10 @@ from hyperbeam_trio.cache.layout import (
     RESULT,
     escape,
 )
+from hyperbeam_trio.cache.linking import Content, links
 from hyperbeam_trio.cache.packing import PAGE_BYTES
 from hyperbeam_trio.cache.results import Cache
 from hyperbeam_trio.cache.staging import Staging
-from hyperbeam_trio.cache.verify import Content, links
 from hyperbeam_trio.cache.walk import WINDOW, Progress, Walk, read_window, windows
 from hyperbeam_trio.errors import BadRequest, CorruptData
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from hyperbeam_trio.cache.flights import Flights, fetch_each
+from hyperbeam_trio.cache.linking import links
 from hyperbeam_trio.cache.parts import JOIN_BYTES
 from hyperbeam_trio.cache.reading import Loaded, Reader
 from hyperbeam_trio.cache.record import damaged
@@ -86,14 +87,14 @@ class Loader(Reader):
 
     async def _prefetch(self, value: Value, contents: dict[str, Value]) -> None:
         """Read what is below `value` into `contents`, level by level, many at once."""
-        wanted = _links(value)
+        wanted = links(value)
         for _ in range(MAX_NESTING + 1):
             missing = {link.id: link for link in wanted if link.id not in contents}
             if not missing:
                 return
             found = await fetch_each(self.load, list(missing.values()), READS_AT_ONCE)
             contents.update(zip(missing, found, strict=True))
-            wanted = (link for id in missing for link in _links(contents[id]))
+            wanted = (link for id in missing for link in links(contents[id]))
         raise too_deep()
 
 
@@ -197,18 +198,3 @@ def _respoken(commitment: Commitment, message: Message, loaded: Message) -> Comm
     return commitment.with_evidence(
         replace(evidence, values={key: loaded[key] for key in evidence.values})
     )
-
-
-def _links(value: Value) -> Iterator[Link]:
-    """All links in a value, at any depth of what is loaded."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Link):
-            yield item
-        elif isinstance(item, Message):
-            waiting += item.values()
-        elif isinstance(item, list):
-            waiting += item
-        elif isinstance(item, Resolve):
-            waiting += item.sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from hyperbeam_trio.cache import record
 from hyperbeam_trio.cache.layout import (
@@ -19,17 +19,15 @@ from hyperbeam_trio.cache.layout import (
     RESULT,
     escape,
 )
+from hyperbeam_trio.cache.linking import Content, links
 from hyperbeam_trio.cache.reading import Reader
 from hyperbeam_trio.cache.staging import commitment_key
 from hyperbeam_trio.cache.walk import Found, Progress, Walk, read_window, windows
 from hyperbeam_trio.codec.ids import fresh_id, june_link_id, linked_body
 from hyperbeam_trio.crypto.encoding import combine_ids, hash_id
 from hyperbeam_trio.errors import BadRequest, CorruptData
-from hyperbeam_trio.message import Link, Message, Resolve, Value
+from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.store import Store
-
-Content: TypeAlias = dict[str, Value] | list[Value]
-"""The items of a decoded record."""
 
 MOST_SUSPECTS: Final = 10_000
 """Keys whose referrers are looked for after a walk; of more only the first."""
@@ -137,21 +135,6 @@ def _alias_targets(content: Mapping[str, Value]) -> Iterator[str]:
     if isinstance(message, Link):
         for id in _ids(content.get("commitments")):
             yield commitment_key(message.id, id)
-
-
-def links(content: Content) -> Iterator[Link]:
-    """All links in a decoded record, those in lists and messages that stand in it too."""
-    waiting: list[Value | Content] = [content]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Link):
-            yield item
-        elif isinstance(item, Mapping):
-            waiting += item.values()
-        elif isinstance(item, list):
-            waiting += item
-        elif isinstance(item, Resolve):
-            waiting += item.sequence
 
 
 class Inspector(Reader):

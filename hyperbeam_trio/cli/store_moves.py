@@ -22,6 +22,7 @@ from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.cli.progress import WalkDisplay
 from hyperbeam_trio.cli.showing import tell
 from hyperbeam_trio.cli.store_view import opened, summary
+from hyperbeam_trio.durable import sync, sync_directory
 from hyperbeam_trio.errors import BadRequest, HyperbeamError
 
 _BLOCK = 1 << 16
@@ -140,7 +141,8 @@ async def _written(file: Path, goes_on: bool) -> AsyncIterator[LineWriter]:
         async with await trio.open_file(file, "ab") as lines:
             yield lines
             await lines.flush()
-            await trio.to_thread.run_sync(os.fsync, lines.fileno())
+            await trio.to_thread.run_sync(sync, lines.fileno())
+        await trio.to_thread.run_sync(sync_directory, file.parent)
 
 
 @contextmanager

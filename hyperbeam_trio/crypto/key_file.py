@@ -14,6 +14,7 @@ import orjson
 
 from hyperbeam_trio.crypto.encoding import from_base64, to_base64url
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet, RsaWallet, Secp256k1Wallet, Wallet
+from hyperbeam_trio.durable import sync, sync_directory
 from hyperbeam_trio.errors import BadRequest, ConfigError
 
 logger = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def _write(place: Path, content: bytes, *, replace: bool) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         if replace:
             os.replace(draft, place)
         else:
@@ -161,12 +162,4 @@ def _write(place: Path, content: bytes, *, replace: bool) -> None:
             os.link(draft, place)
     finally:
         draft.unlink(missing_ok=True)
-    _sync_directory(place.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(place.parent)
