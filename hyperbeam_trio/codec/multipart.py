@@ -25,6 +25,7 @@ _DISPOSITION: Final = "content-disposition"
 _EMPTY: Final = b"empty-message"
 _UNWRITABLE: Final = re.compile(r"[\r\n]|: |\A\Z|\Acontent-disposition\Z|\Aao-body-key\Z")
 _USUAL: Final = re.compile(r'form-data;name="([^"\\]*)"')
+_OWN_TYPE: Final = b"content-type: multipart/"
 _OWN_BOUNDARY: Final = re.compile(
     rb'(?:\A|\r\n)content-type: multipart/[^\r\n]*?;[ ]*boundary="([^"\r\n]{1,256})"(?=\r\n)'
 )
@@ -160,7 +161,8 @@ def _without_enclosed(part: bytes) -> tuple[bytes, dict[str, bytes]]:
     then writes it, of many lines, as one (spec/08 §6.3). The line is known by the boundary that
     the part's own `content-type` announces.
     """
-    own = _OWN_BOUNDARY.search(part.partition(_BLANK)[0])
+    found = _OWN_TYPE in part
+    own = _OWN_BOUNDARY.search(part.partition(_BLANK)[0]) if found else None
     if own is None:
         return part, {}
     marker = b"--" + own[1]
