@@ -191,8 +191,8 @@ def _respoken(commitment: Commitment, message: Message, loaded: Message) -> Comm
         return commitment
     values = evidence.values
     if isinstance(values, Covered) and values.of(message._items):
-        moved = Evidence(values.moved(loaded._items), evidence.base, evidence.item)
-        return commitment.with_evidence(moved)
+        rest = (evidence.base, evidence.item, evidence.body, evidence.tail, evidence.proved)
+        return commitment.with_evidence(Evidence(values.moved(loaded._items), *rest))
     if not evidence.covers(message):
         return commitment
     return commitment.with_evidence(

@@ -141,8 +141,6 @@ async def _checked(message: Message, commitment: Commitment, cache: Cache) -> Co
     evidence = await _header_of(message, commitment, cache)
     if evidence is None or evidence.item is None or evidence.tail is None:
         return commitment
-    if not is_large(evidence.tail, cache):
-        return commitment
     read = await _read_signed(evidence.item, evidence.tail, cache)
     if read is None or not _is_said_by(read, commitment, message):
         return commitment

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from hyperbeam_trio.cache.item_source import ItemSource
 from hyperbeam_trio.cache.parts import parts_record
 from hyperbeam_trio.cache.spans import Span, SpanReader, SpanValues, holds_bundle
+from hyperbeam_trio.codec.ids import linked_body
 from hyperbeam_trio.crypto.encoding import human_id
 from hyperbeam_trio.crypto.field import InvalidField
 from hyperbeam_trio.crypto.item_header import ItemHeader, read_fields
-from hyperbeam_trio.errors import InvalidCommitment, NotInitialized
+from hyperbeam_trio.errors import InvalidCommitment, NotInitialized, TooLarge
 from hyperbeam_trio.http.exchange import HttpRequest
 from hyperbeam_trio.http.quota import Admission
-from hyperbeam_trio.message import Message, enumerated
+from hyperbeam_trio.message import Link, Message, Value, enumerated
 
 if TYPE_CHECKING:
     from hyperbeam_trio.node import Node
@@ -87,11 +88,33 @@ async def _stored(header: ItemHeader, source: ItemSource, node: Node) -> Message
         _check_signature(top)
         values = SpanValues(intake)
         value = await values.value(top)
+        message = _as_message(value)
+        apart = _without_id(message, min(node.config.max_body, node.cache.join_bytes))
         whole = parts_record(human_id(top.whole.digest()), intake.links)
         await intake.keep({**values.records, **whole})
+    return await node.cache.load_binaries(message) if apart else message
+
+
+def _as_message(value: Value) -> Message:
     if isinstance(value, list):
         return enumerated(value)
     return value if isinstance(value, Message) else Message.of({"data": value})
+
+
+def _without_id(message: Message, most: int) -> bool:
+    """Whether a message has binaries beside its body, which have to be loaded for its id.
+
+    `TooLarge` if they have over `most` bytes.
+    """
+    links = [v for v in message.values() if isinstance(v, Link) and v.kind == "binary"]
+    if not links or linked_body(message) is not None:
+        return False
+    size = sum(link.size for link in links)
+    if size > most:
+        raise TooLarge(
+            f"Data that is neither 'data' nor 'body' may have {most} bytes here, not {size}."
+        )
+    return True
 
 
 def _check_signature(top: Span) -> None:

@@ -11,6 +11,7 @@ from hyperbeam_trio.cache import record
 from hyperbeam_trio.cache.staging import commitment_key
 from hyperbeam_trio.cache.streaming import load_verifiable
 from hyperbeam_trio.cache.vouching import note_of
+from hyperbeam_trio.codec.commit import commit_unsigned
 from hyperbeam_trio.codec.ids import fresh_id
 from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.crypto.bundle import FORMAT_TAGS, build_list
@@ -125,3 +126,16 @@ async def test_nor_for_keys_that_it_does_not_have(node: Node, item: DataItem) ->
     more: list[Value] = [key.encode() for key in (*signed.committed, "added")]
     message = await forged(node, real, {"added": b"x"}, {"committed": more})
     assert not await holds(node, message)
+
+
+@pytest.mark.parametrize("join", [1, 4], ids=["streamed", "put together"])
+async def test_an_item_vouches_beside_another_commitment(join: int) -> None:
+    async with running_node(join_bytes=join * MIB) as node:
+        read = await stored(node, LARGE)
+        (signed,) = read.commitments.values()
+        beside = commit_unsigned(read.without("data"), committed=["name"])
+        await node.cache.write(read.with_commitments([signed, *beside.commitments.values()]))
+        both = await node.cache.read(fresh_id(read), commitments="all")
+        assert isinstance(both, Message)
+        assert len(both.commitments) == 2
+        assert await holds(node, both)

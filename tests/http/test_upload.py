@@ -14,6 +14,7 @@ from hyperbeam_trio.cache.streaming import load_verifiable
 from hyperbeam_trio.codec.httpsig import HTTPSIG
 from hyperbeam_trio.codec.ids import fresh_id
 from hyperbeam_trio.commitments import verify_message
+from hyperbeam_trio.crypto.bundle import FORMAT_TAGS, build_list
 from hyperbeam_trio.crypto.data_item import DataItem
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.crypto.field import Tag
@@ -103,6 +104,51 @@ async def test_what_is_no_item_is_a_bad_request() -> None:
     async with running_node() as node, served(node) as url:
         answer = await post(url, b"\xff" * (2 * MIB))
         assert answer.status_code == 400
+
+
+def two_binaries(size: int) -> DataItem:
+    items = [DataItem.create(bytes([n]) * size, [(b"ao-type", b"binary")]) for n in range(2)]
+    return DataItem.create(build_list(items), FORMAT_TAGS).sign(WALLET)
+
+
+@pytest.mark.parametrize(
+    ("item", "keys"),
+    [
+        (signed(bytes(3 * MIB), (b"ao-data-key", b"other")), ["other"]),
+        (two_binaries(2 * MIB), ["1", "2"]),
+    ],
+    ids=["of another key", "of several keys"],
+)
+async def test_data_beside_the_body_is_put_together(
+    door: str, item: DataItem, keys: list[str]
+) -> None:
+    async with running_node(http_server=door, max_body=5 * MIB) as node, served(node) as url:
+        answer = await chunked(url, item.to_bytes())
+        assert answer.status_code == 200, answer.text
+        stored = await node.cache.read(item.id)
+        assert isinstance(stored, Message)
+        assert all(stored[key].size >= 2 * MIB for key in keys)
+        assert verify_message(await load_verifiable(stored, node.cache), committers="all")
+
+
+async def test_of_more_data_beside_the_body_than_can_be_put_together_nothing_is_kept() -> None:
+    item = signed(bytes(3 * MIB), (b"ao-data-key", b"other"))
+    async with running_node(max_body=2 * MIB) as node, served(node) as url:
+        before = await node.store.list()
+        answer = await chunked(url, item.to_bytes())
+        assert answer.status_code == 413
+        assert "neither 'data' nor 'body'" in answer.text
+        assert await node.store.list() == before
+
+
+async def chunked(url: str, raw: bytes) -> httpx.Response:
+    """Upload without a word of how much will come."""
+    pieces = (raw[start : start + MIB] for start in range(0, len(raw), MIB))
+    return await trio.to_thread.run_sync(
+        lambda: httpx.post(
+            f"{url}~meta@1.0/build/node", content=pieces, headers=HEADERS, timeout=60
+        )
+    )
 
 
 async def test_64_mib_take_little_memory(tmp_path: object) -> None:
