@@ -88,8 +88,11 @@ def shared_keys(commitments: Sequence[Commitment]) -> list[str]:
     """The keys that each of these commitments covers, in the order of the first."""
     if not commitments:
         return []
-    shared = set(commitments[0].committed).intersection(*(c.committed for c in commitments[1:]))
-    return [key for key in commitments[0].committed if key in shared]
+    first, *others = [commitment.committed for commitment in commitments]
+    if all(other == first for other in others):
+        return list(first)
+    shared = set(first).intersection(*others)
+    return [key for key in first if key in shared]
 
 
 def verify_message(
@@ -165,5 +168,4 @@ def without_unless_signed(keys: Iterable[str], message: Message) -> Message:
 
 def without_but_committed(message: Message, keys: Sequence[str]) -> Message:
     """The message without `keys`, none of which its commitments cover, which it keeps."""
-    left = message.without(*keys)
-    return left if left is message else left.with_commitments(message.commitments.values())
+    return message.without_beside(keys)

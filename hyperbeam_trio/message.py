@@ -19,6 +19,7 @@ from collections.abc import (
     ValuesView,
 )
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
@@ -255,12 +256,16 @@ class Message(Reading, Mapping[str, Value]):
 
     def without(self, *keys: str) -> Message:
         """A message without these keys; commitments that cover one of them are dropped."""
-        gone = [key for key in keys if key in self._items]
-        if not gone:
-            return self
-        other = self._derive(_removed(self._items, gone))
-        other._commitments = _surviving(self, other, gone)
+        other = self.without_beside(keys)
+        if other is not self and self._commitments:
+            gone = [key for key in keys if key in self._items]
+            other._commitments = _surviving(self, other, gone)
         return other
+
+    def without_beside(self, keys: Iterable[str]) -> Message:
+        """A message without keys that no commitment covers: every commitment stays as it was."""
+        gone = [key for key in keys if key in self._items]
+        return self._derive(_removed(self._items, gone)) if gone else self
 
     def _derive(self, items: Mapping[str, Value]) -> Message:
         other = self._like()
@@ -279,10 +284,10 @@ class Message(Reading, Mapping[str, Value]):
     @property
     def signers(self) -> list[str]:
         """Committers of the signed commitments, in the order of the commitments' ids."""
-        if not self._commitments:
-            return []
-        ordered = sorted(self._commitments.items())
-        return [c.committer for _, c in ordered if c.committer is not None]
+        found = [c for c in self._commitments.values() if c.committer is not None]
+        if len(found) > 1:
+            found.sort(key=attrgetter("id"))
+        return [c.committer for c in found if c.committer is not None]
 
     def with_commitments(self, commitments: Iterable[Commitment]) -> Message:
         """The same keys with exactly these commitments."""

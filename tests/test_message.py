@@ -36,6 +36,10 @@ async def test_keys_beside_what_was_signed_change_nothing_of_it(size):
     assert beside.commitments == message.commitments
     assert beside.hashpath is None
     assert verify_message(beside, commitment_ids="all")
+    again = beside.without_beside(["host", "slot", "absent"])
+    assert again == message
+    assert again.commitments == message.commitments
+    assert message.without_beside(["host"]) is message
 
 
 async def test_a_change_drops_only_the_commitments_that_cover_it():

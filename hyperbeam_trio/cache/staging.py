@@ -149,12 +149,15 @@ class Staging:
         for key, value in items.items():
             if key.startswith("priv") or key in _NOT_STORED:
                 continue
-            if type(value) is Message:
+            if type(value) is bytes:
+                if len(value) > self._blob_bytes:
+                    value = self._blob(value)
+            elif type(value) is Message:
                 # Not through `part`: two frames a level, so that 256 levels fit Python's stack.
                 value = Link(self._message(value, depth + 1)[1])
             elif type(value) is list:
                 value = Link(self._list(value, depth + 1))
-            elif type(value) not in _SCALARS and (type(value) is not bytes or len(value) > 64):
+            elif type(value) not in _SCALARS:
                 value = self.part(value, depth)
             stored[key] = value
         return stored
@@ -230,24 +233,26 @@ class Staging:
 
     def _commit(self, id: str, message: Message, depth: int) -> None:
         """Stage all commitments, and what each id that they give the message stands for."""
-        commitments = list(message.commitments.values())
-        for commitment in commitments:
+        commitments = message.commitments
+        for commitment in commitments.values():
             self._commitment(id, commitment, message)
             self._vouch(commitment.id, id, [commitment], message, depth)
-        signed = [c for c in commitments if c.committer is not None]
-        named = signed or [c for c in commitments if is_unsigned(c)]
-        self._vouch(link_id(message), id, named, message, depth)
+        combined = link_id(message)
+        if combined not in commitments:
+            signed = [c for c in commitments.values() if c.committer is not None]
+            named = signed or [c for c in commitments.values() if is_unsigned(c)]
+            self._vouch(combined, id, named, message, depth)
 
     def _vouch(
         self, alias: str, id: str, commitments: list[Commitment], message: Message, depth: int
     ) -> None:
-        key = ALIAS + escape(alias)
-        if alias == id or self._has(key):
+        if alias == id or self._has(key := ALIAS + escape(alias)):
             return
-        committed = frozenset.intersection(*(_keys_of(c.committed) for c in commitments))
+        committed = frozenset.intersection(*[_keys_of(c.committed) for c in commitments])
         target = self._covered(id, message, committed, depth)
-        for commitment in commitments:
-            self._commitment(target, commitment, message)
+        if target != id:
+            for commitment in commitments:
+                self._commitment(target, commitment, message)
         if alias != target:
             ids = encode_texts([commitment.id for commitment in commitments])
             self.entries[key] = encode(key, {"message": Link(target), "commitments": ids})

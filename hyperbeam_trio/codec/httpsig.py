@@ -85,7 +85,9 @@ def _joined(headers: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
             again.setdefault(name, [first[name]]).append(value)
         else:
             first[name] = value
-    return {**first, **{name: b", ".join(values) for name, values in again.items()}}
+    for name, values in again.items():
+        first[name] = b", ".join(values)
+    return first
 
 
 def _is_key(name: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from hyperbeam_trio.codec.components import keys_of_components, own_name
 from hyperbeam_trio.codec.multipart import LINE_BYTES
@@ -24,20 +24,19 @@ _JUNE: Final = "sig-"
 _DIGEST: Final = re.compile(rb"\s*sha-256=:([A-Za-z0-9+/_=-]*):\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class _Cover:
-    """What a list of components covers: keys, their values, and the lines of the base.
+class _Cover(NamedTuple):
+    """What a list of components covers: keys, their values, and the base up to its last line.
 
-    There are no lines if what was signed is not what the message has.
+    There is no base if what was signed is not what the message has.
     """
 
     names: tuple[str, ...]
     committed: tuple[str, ...]
     values: dict[str, Value]
-    lines: list[tuple[str, bytes]] | None
+    base: bytes | None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Received:
     """Headers as they came and by their keys, the body, and what was made of them.
 
@@ -78,7 +77,7 @@ class Received:
         listed = frozenset(names)
         inside = self._digested(listed)
         transport = self._is_multipart and not self._is_own_type(given)
-        committed = keys_of_components(names, inside, self.tabm, multipart=transport)
+        committed = _committed(names, tuple(inside), tuple(self.tabm), transport)
         if "ao-ids" in listed:
             committed = tuple(key for key in committed if key != "ao-ids") + self.ids
         if "ao-types" in listed:
@@ -87,7 +86,7 @@ class Received:
             # The body was `data` when it was signed; now something else is in its place.
             committed = tuple(dict.fromkeys((*committed, "data")))
         values = {key: message[key] for key in committed if key in message}
-        return _Cover(names, committed, values, self._lines(names))
+        return _Cover(names, committed, values, self._base(names))
 
     def _announced(self, message: Message) -> tuple[str, ...]:
         """Keys that are there because `ao-types` says so alone, as May 2025 writes empty values."""
@@ -124,7 +123,7 @@ class Received:
         binaries = {key: value for key, value in values.items() if isinstance(value, bytes)}
         return all(key == self.inline or len(v) <= LINE_BYTES for key, v in binaries.items())
 
-    @cached_property
+    @property
     def _is_multipart(self) -> bool:
         return self.headers.get("content-type", b"").startswith(b"multipart/")
 
@@ -140,8 +139,11 @@ class Received:
         parts = self.body[len(marker) + 2 : end].split(b"\r\n" + marker + b"\r\n")
         return hash_id(b"\r\n".join(parts)) == boundary
 
-    def _lines(self, names: tuple[str, ...]) -> list[tuple[str, bytes]] | None:
-        """The lines of the base over the literal values, unless one is not what the message has."""
+    def _base(self, names: tuple[str, ...]) -> bytes | None:
+        """The base over the literal values, up to the text of the parameters.
+
+        There is none where one of the values is not what the message has.
+        """
         lines: list[tuple[str, bytes]] = []
         for name in names:
             value = self.headers.get(name)
@@ -152,7 +154,7 @@ class Received:
             if value is None or self.tabm.get(key, value) != value:
                 return None
             lines.append((name, value))
-        return lines
+        return base_of(lines, "")
 
     def _special(self, name: str) -> bytes | None:
         if name == "content-digest":
@@ -177,10 +179,26 @@ class Received:
         return b"sha-256=:" + right + b":"
 
 
+def _committed(
+    names: tuple[str, ...], inside: tuple[str, ...], present: tuple[str, ...], multipart: bool
+) -> tuple[str, ...]:
+    """The keys that components stand for; most messages of one sender have the same ones."""
+    if sum(map(len, present)) + sum(map(len, names)) > LONGEST_KEPT:
+        return keys_of_components(names, inside, frozenset(present), multipart=multipart)
+    return _kept_committed(names, inside, present, multipart)
+
+
+@lru_cache(maxsize=256)
+def _kept_committed(
+    names: tuple[str, ...], inside: tuple[str, ...], present: tuple[str, ...], multipart: bool
+) -> tuple[str, ...]:
+    return keys_of_components(names, inside, frozenset(present), multipart=multipart)
+
+
 def _commitment(label: str, signature: bytes, given: SignatureInput, cover: _Cover) -> Commitment:
     evidence = None
-    if cover.lines is not None:
-        base = base_of(cover.lines, _signed_params(label, given, cover))
+    if cover.base is not None:
+        base = cover.base + _signed_params(label, given, cover).encode()
         evidence = Evidence(cover.values, base=base)
     return read_commitment(label, signature, given, cover.committed, evidence)
 

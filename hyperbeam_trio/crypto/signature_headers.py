@@ -125,8 +125,16 @@ def _add(found: dict[str, _T], label: str, value: _T, header: str) -> None:
     found[label] = value
 
 
-def _members(text: str, header: str) -> Iterator[str]:
+def _members(text: str, header: str) -> Iterable[str]:
     """The members of a dictionary, cut at the commas outside of strings."""
+    parts = text.split(",")
+    if "\\" not in text and all(part and part.count('"') % 2 == 0 for part in parts):
+        # Each part has whole strings only, so that no comma stands in one.
+        return [part.strip(" \t") for part in parts]
+    return _searched_members(text, header)
+
+
+def _searched_members(text: str, header: str) -> Iterator[str]:
     place = 0
     while place <= len(text):
         match = _MEMBER.match(text, place)
