@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from hyperbeam_trio.crypto.key_file import generate_wallet, save_wallet
-from tests.devices.test_json_iface import PROGRAM
+from tests.support.legacy_guest import PROGRAM
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MODULE = EXAMPLES / "factorial.wat"

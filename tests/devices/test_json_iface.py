@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from pathlib import Path
 
 import pytest
 import wasmtime
@@ -19,30 +17,8 @@ from hyperbeam_trio.devices.wasm.access import access_of
 from hyperbeam_trio.errors import GuestError
 from hyperbeam_trio.message import UNSET, Atom, Message
 from hyperbeam_trio.testing.device import DeviceContract
-
-ANSWER = (
-    r"{\22ok\22:true,\22response\22:{\22Output\22:{\22data\22:\220\22},"
-    r"\22Messages\22:[{\22Target\22:\22T\22,\22Anchor\22:\22x\22,\22Tags\22:"
-    r"[{\22name\22:\22Action\22,\22value\22:\22Hi\22}]}],\22Spawns\22:[],\22Assignments\22:[]}}\00"
-)
-"""What the guest below answers; its byte 41 counts its calls."""
-
-PROGRAM = f"""
-(module
-  (memory (export "memory") i64 2)
-  (data (i64.const 1024) "{ANSWER}")
-  (data (i64.const 3000) "\\00\\20\\00\\00\\00\\00\\00\\00")
-  (func (export "malloc") (param i64) (result i64)
-    (i64.load (i64.const 3000))
-    (i64.store (i64.const 3000) (i64.add (i64.load (i64.const 3000)) (local.get 0))))
-  (func (export "handle") (param i64 i64) (result i64)
-    (if (i32.ne (i32.load8_u (local.get 0)) (i32.const 123)) (then unreachable))
-    (if (i32.ne (i32.load8_u (local.get 1)) (i32.const 123)) (then unreachable))
-    (i32.store8 (i64.const 1065) (i32.add (i32.load8_u (i64.const 1065)) (i32.const 1)))
-    (i64.const 1024)))
-"""
-
-STACK = ["wasi@1.0", "json-iface@1.0", "wasm-64@1.0", "multipass@1.0"]
+from tests.support.legacy_guest import PROGRAM, STACK
+from tests.support.shared_modules import shared_module
 
 
 class TestContract(DeviceContract):
@@ -199,11 +175,7 @@ async def test_a_guest_that_traps_fails_its_message(node):
 
 @pytest.fixture
 def aos() -> bytes:
-    beside = Path(__file__).parents[3] / "shared" / "wasm"
-    module = Path(os.environ.get("HYPERBEAM_TRIO_WASM", beside)) / "aos-2-pure-xs.wasm"
-    if not module.exists():
-        pytest.skip("aos-2-pure-xs.wasm is not here; HYPERBEAM_TRIO_WASM names its directory")
-    return module.read_bytes()
+    return shared_module("aos-2-pure-xs.wasm")
 
 
 ENV = (

@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from hyperbeam_trio.codec.commit import commit_signed
+from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.node import Node
@@ -48,6 +49,20 @@ class Running:
         state = await self.ask("compute", slot=slot)
         assert isinstance(state, Message)
         return state
+
+    async def ids(self, slots: int) -> list[str]:
+        """The ids of the states after the first `slots` slots, asked for one by one."""
+        return [unsigned_id(await self.state(slot)) for slot in range(slots)]
+
+    async def push(self, **keys: Any) -> Message:
+        """What comes of a message that is pushed: its slot, its results, what it led to."""
+        message = await signed(Message({"type": "Message", "target": self.id, **keys}))
+        asked = Message({"path": "push", "method": "POST"}, body=message)
+        answer = await self.node.resolve(Link(self.id), asked)
+        assert isinstance(answer, Message)
+        loaded = await self.node.cache.load_all(answer)
+        assert isinstance(loaded, Message)
+        return loaded
 
     async def result(self, slot: int, *path: str) -> Value:
         """A value in the results of a slot."""

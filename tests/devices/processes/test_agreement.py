@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,7 @@ import wasmtime
 
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cli.other_node import OtherNode
-from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.crypto.key_file import generate_wallet
-from hyperbeam_trio.message import Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node, served
 from tests.devices.processes.conftest import Running, spawn
@@ -24,7 +21,8 @@ from tests.devices.processes.test_rubbish import (
     lua_guest,
     wasm_guest,
 )
-from tests.devices.test_json_iface import PROGRAM, STACK
+from tests.support.legacy_guest import PROGRAM, spawn_guest
+from tests.support.shared_modules import shared_module
 
 EVALS = (
     "return 1+1",
@@ -35,13 +33,6 @@ EVALS = (
     "local t={} for i=1,500 do t[i]=tostring(i) end BIG=t return #t",
     "local ok,e=pcall(function() error({a=1}) end); return tostring(ok)",
 )
-
-
-async def _legacy(node: Node, code: bytes) -> Running:
-    stack = {"execution_device": "stack@1.0", "device_stack": STACK, "output_prefix": "wasm"}
-    keys = ["init", "compute", "snapshot", "normalize"]
-    image = await node.cache.write(Message(body=code))
-    return await spawn(node, **stack, stack_keys=keys, passes=2, image=image, name="Thomas")
 
 
 async def _lua(node: Node) -> Running:
@@ -65,7 +56,7 @@ async def _copy_schedule(source: Cache, target: Cache, process: str, slots: int)
 async def _ids(node: Node, process: str, slots: int) -> list[str]:
     running = Running(node, process)
     await running.state(slots - 1)
-    return [unsigned_id(await running.state(slot)) for slot in range(slots)]
+    return await running.ids(slots)
 
 
 async def _agree(first: Node, process: Running, slots: int, tmp_path: Path, **options: int) -> None:
@@ -100,7 +91,7 @@ async def test_a_lua_process_on_two_nodes(node, tmp_path):
 
 
 async def test_a_program_with_the_legacy_convention_on_two_nodes(node, tmp_path):
-    process = await _legacy(node, bytes(wasmtime.wat2wasm(PROGRAM)))
+    process = await spawn_guest(node, bytes(wasmtime.wat2wasm(PROGRAM)), name="Thomas")
     for number in range(30):
         await process.send(data="x", number=number)
     await _agree(node, process, 31, tmp_path)
@@ -108,15 +99,11 @@ async def test_a_program_with_the_legacy_convention_on_two_nodes(node, tmp_path)
 
 @pytest.fixture
 def aos() -> bytes:
-    beside = Path(__file__).parents[4] / "shared" / "wasm"
-    module = Path(os.environ.get("HYPERBEAM_TRIO_WASM", beside)) / "aos-2-pure-xs.wasm"
-    if not module.exists():
-        pytest.skip("aos-2-pure-xs.wasm is not here; HYPERBEAM_TRIO_WASM names its directory")
-    return module.read_bytes()
+    return shared_module("aos-2-pure-xs.wasm")
 
 
 async def test_two_hundred_slots_of_aos_on_two_nodes(node, aos, tmp_path):
-    process = await _legacy(node, aos)
+    process = await spawn_guest(node, aos, name="Thomas")
     for number in range(199):
         await process.send(action="Eval", data=EVALS[number % len(EVALS)])
     await _agree(node, process, 200, tmp_path)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.devices.wasm import series
 from hyperbeam_trio.message import Atom, Message
 from hyperbeam_trio.testing.node import running_node
-from tests.devices.processes.conftest import Running, signed, spawn
-from tests.devices.test_json_iface import ANSWER, STACK
+from tests.devices.processes.conftest import Running, signed
+from tests.support.legacy_guest import ANSWER, spawn_guest
 
 PROGRAM = f"""
 (module
@@ -59,17 +58,10 @@ def made_in_series(monkeypatch):
 
 
 async def _scheduled(node, words: dict[int, str]) -> Running:
-    image = await node.cache.write(Message(body=bytes(wasmtime.wat2wasm(PROGRAM))))
-    stack = {"execution_device": "stack@1.0", "device_stack": STACK, "output_prefix": "wasm"}
-    keys = ["init", "compute", "snapshot", "normalize"]
-    process = await spawn(node, **stack, stack_keys=keys, passes=2, image=image)
+    process = await spawn_guest(node, bytes(wasmtime.wat2wasm(PROGRAM)))
     for slot in range(1, SLOTS + 1):
         await process.send(data=words.get(slot, "x"))
     return process
-
-
-async def _ids(process: Running) -> list[str]:
-    return [unsigned_id(await process.state(slot)) for slot in range(SLOTS + 1)]
 
 
 @pytest.mark.parametrize(
@@ -80,19 +72,19 @@ async def _ids(process: Running) -> list[str]:
 @pytest.mark.parametrize("fuel", [None, 10_000_000_000], ids=["not metered", "metered"])
 async def test_states_are_those_of_a_process_computed_slot_by_slot(words, fuel, made_in_series):
     async with running_node(process_fuel_limit=fuel) as node:
-        expected = await _ids(await _scheduled(node, words))
+        expected = await (await _scheduled(node, words)).ids(SLOTS + 1)
     assert not made_in_series
     async with running_node() as node:
         process = await _scheduled(node, words)
         await process.state(SLOTS)
-        assert await _ids(process) == expected
+        assert await process.ids(SLOTS + 1) == expected
     assert sum(made_in_series) > 2 * len(words)
 
 
 async def test_snapshots_on_the_way_are_those_of_their_slots():
     async with running_node(process_snapshot_slots=7) as node:
         process = await _scheduled(node, {})
-        expected = await _ids(process)
+        expected = await process.ids(SLOTS + 1)
     async with running_node(process_snapshot_slots=7) as node:
         process = await _scheduled(node, {})
         await process.state(SLOTS)
@@ -102,7 +94,7 @@ async def test_snapshots_on_the_way_are_those_of_their_slots():
         snapshots = await node.cache.names(f"{prefix}snapshot/")
         assert f"{prefix}snapshot/14" in snapshots
         assert len(later) == SLOTS - 14
-        assert await _ids(process) == expected
+        assert await process.ids(SLOTS + 1) == expected
 
 
 async def test_a_dry_run_finds_the_newest_state(made_in_series):
@@ -143,12 +135,12 @@ FUEL = 1_000_000
 )
 async def test_fuel_ends_the_same_slots_in_series(words, ended, made_in_series):
     async with running_node(process_fuel_limit=FUEL) as node:
-        expected = await _ids(await _scheduled(node, words))
+        expected = await (await _scheduled(node, words)).ids(SLOTS + 1)
     assert not made_in_series
     async with running_node(process_fuel_limit=FUEL) as node:
         process = await _scheduled(node, words)
         await process.state(SLOTS)
-        assert await _ids(process) == expected
+        assert await process.ids(SLOTS + 1) == expected
         outcomes = [await process.result(slot) for slot in range(1, SLOTS + 1)]
     assert [slot for slot, out in enumerate(outcomes, 1) if out.get("limit") == b"fuel"] == ended
     assert sum(made_in_series) > 0

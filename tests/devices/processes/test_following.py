@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.device import key
 from hyperbeam_trio.devices.scheduler import SchedulerDevice
 from hyperbeam_trio.message import Message
@@ -39,10 +38,6 @@ async def _process(node, slots: int = SLOTS) -> Running:
     return process
 
 
-async def _ids(process: Running) -> list[str]:
-    return [unsigned_id(await process.state(slot)) for slot in range(SLOTS + 1)]
-
-
 async def test_a_run_of_slots_asks_once_for_several():
     async with running_node(devices=DEVICES) as node:
         process = await _process(node)
@@ -54,12 +49,12 @@ async def test_a_run_of_slots_asks_once_for_several():
 async def test_its_states_are_those_of_slots_computed_one_by_one():
     async with running_node(devices=DEVICES) as node:
         process = await _process(node)
-        expected = await _ids(process)
+        expected = await process.ids(SLOTS + 1)
         assert asked == list(range(-1, SLOTS))
     async with running_node() as node:
         process = await _process(node)
         await process.state(SLOTS)
-        assert await _ids(process) == expected
+        assert await process.ids(SLOTS + 1) == expected
 
 
 async def test_without_looking_ahead_each_slot_is_asked_for():

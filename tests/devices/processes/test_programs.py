@@ -10,7 +10,7 @@ from hyperbeam_trio.errors import GuestTimeout, UnknownMessage
 from hyperbeam_trio.message import Message
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.processes.conftest import signed, spawn
-from tests.devices.test_json_iface import PROGRAM, STACK
+from tests.support.legacy_guest import PROGRAM, spawn_guest
 
 COUNTER = """
 count = 0
@@ -49,10 +49,7 @@ async def test_an_error_in_lua_is_its_slots_outcome_and_leaves_no_trace(node):
 
 
 async def test_a_legacy_program_and_a_dry_run_that_leaves_no_trace(node):
-    image = await node.cache.write(Message(body=bytes(wasmtime.wat2wasm(PROGRAM))))
-    stack = {"execution_device": "stack@1.0", "device_stack": STACK, "output_prefix": "wasm"}
-    keys = ["init", "compute", "snapshot", "normalize"]
-    process = await spawn(node, **stack, stack_keys=keys, passes=2, image=image)
+    process = await spawn_guest(node, bytes(wasmtime.wat2wasm(PROGRAM)))
     assert await process.result(await process.send(data="x"), "data") == b"2"
     seen = await process.ask("as", **{"as": "execution"})
     asked = Message({"path": "compute", "body": await signed(Message(data="dry"))})

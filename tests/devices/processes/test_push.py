@@ -44,15 +44,6 @@ async def _post(node, **keys) -> Running:
     return await spawn(node, execution_device="post@1.0", **keys)
 
 
-async def _push(process: Running, **keys) -> Message:
-    message = await signed(Message({"type": "Message", "target": process.id, **keys}))
-    path = f"/{process.id}~process@1.0/push"
-    asked = Message({"path": path, "method": "POST"}, body=message)
-    answer = await process.node.resolve(asked)
-    assert isinstance(answer, Message)
-    return await process.node.cache.load_all(answer)
-
-
 async def test_a_message_is_scheduled_computed_and_answered_with_its_results(node):
     process = await _post(node)
     message = await signed(Message(type="Message", target=process.id))
@@ -76,7 +67,7 @@ async def test_a_definition_gives_its_assignment(node):
 
 async def test_what_the_outbox_holds_reaches_its_target(node):
     sender, receiver = await _post(node), await _post(node, random_seed="b")
-    answer = await _push(sender, **{"send-to": receiver.id})
+    answer = await sender.push(**{"send-to": receiver.id})
     entry = answer["1"]
     assert entry["target"] == receiver.id.encode()
     assert entry["slot"] == 1
@@ -105,14 +96,14 @@ async def test_a_program_can_not_say_that_somebody_else_sent_it(node):
     async with running_node(devices={"liar@1.0": Liar}) as node:
         victim = await spawn(node)
         liar = await spawn(node, execution_device="liar@1.0", victim=victim.id)
-        await _push(liar)
+        await liar.push()
         got = await victim.ask("schedule/assignments/1/body")
         assert got["from-process"] == liar.id.encode()
 
 
 async def test_an_answer_comes_back(node):
     asking, answering = await _post(node), await _post(node, answers="yes")
-    answer = await _push(asking, **{"send-to": answering.id})
+    answer = await asking.push(**{"send-to": answering.id})
     there = answer["1"]["resulted-in"]
     back = there["1"]
     assert back["target"] == asking.id.encode()
@@ -122,13 +113,13 @@ async def test_an_answer_comes_back(node):
 
 async def test_entries_keep_their_order_at_a_common_target(node):
     sender, receiver = await _post(node), await _post(node, random_seed="b")
-    answer = await _push(sender, **{"send-to": ",".join([receiver.id] * 12)})
+    answer = await sender.push(**{"send-to": ",".join([receiver.id] * 12)})
     assert [answer[str(n)]["slot"] for n in range(1, 13)] == list(range(1, 13))
 
 
 async def test_entries_that_can_not_be_sent_say_so_beside_the_others(node):
     sender, receiver = await _post(node), await _post(node, random_seed="b")
-    answer = await _push(sender, **{"send-to": f"nobody,{'A' * 43},{receiver.id}"})
+    answer = await sender.push(**{"send-to": f"nobody,{'A' * 43},{receiver.id}"})
     assert answer["1"]["response"] == b"error"
     assert answer["1"]["reason"] == b"Target process not available."
     assert answer["2"]["reason"] == b"Could not access target process!"
@@ -138,7 +129,7 @@ async def test_entries_that_can_not_be_sent_say_so_beside_the_others(node):
 async def test_two_that_answer_each_other_end_at_the_greatest_depth(node):
     node.reconfigure({"push-max-depth": 4})
     one, other = await _post(node, answers="yes"), await _post(node, answers="yes", seed="b")
-    answer = await _push(one, **{"send-to": other.id})
+    answer = await one.push(**{"send-to": other.id})
     depth = 0
     while isinstance(answer, Message):
         answer, depth = answer["1"]["resulted-in"], depth + 1
@@ -197,7 +188,7 @@ async def test_a_push_that_fails_on_its_way_says_where():
     async with running_node(devices=devices) as node:
         sender, other = await _post(node), await _post(node, random_seed="b")
         stuck = await spawn(node, execution_device="out-of-reach@1.0")
-        answer = await _push(sender, **{"send-to": f"{stuck.id},{other.id}"})
+        answer = await sender.push(**{"send-to": f"{stuck.id},{other.id}"})
         said = f"Pushing slot 1 failed on process `{stuck.id}` with error: Nobody answered."
         assert answer["1"]["slot"] == 1
         assert answer["1"]["resulted-in"]["status"] == 502
@@ -225,7 +216,7 @@ async def test_two_pushes_of_a_slot_that_fails_say_it_once_each():
 async def test_without_a_trusted_identity_nothing_is_sent_if_the_option_says_so(node):
     node.reconfigure({"push-always-sign": False})
     sender, receiver = await _post(node), await _post(node, authority="B" * 43)
-    answer = await _push(sender, **{"send-to": receiver.id})
+    answer = await sender.push(**{"send-to": receiver.id})
     assert b"No identities matching authority" in answer["1"]["reason"]
 
 

@@ -13,9 +13,9 @@ from hyperbeam_trio.crypto.key_file import load_or_create
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.device import Device, default, key
 from hyperbeam_trio.errors import HyperbeamError
-from hyperbeam_trio.message import Link, Message, to_value
+from hyperbeam_trio.message import Message, to_value
 from hyperbeam_trio.testing.node import running_node, served
-from tests.devices.processes.conftest import Running, signed, spawn
+from tests.devices.processes.conftest import Running, spawn
 
 HERE, THERE = Ed25519Wallet(bytes([1]) * 32), Ed25519Wallet(bytes([2]) * 32)
 LOOPBACK = {"http_allow_private": ["127.0.0.1"], "scheduler_async_remote_cache": False}
@@ -80,14 +80,6 @@ async def _post(node, **keys) -> Running:
     return await spawn(node, execution_device="post@1.0", **keys)
 
 
-async def _push(process: Running, **keys) -> Message:
-    body = await signed(Message({"type": "Message", "target": process.id, **keys}))
-    asked = Message({"path": "push", "method": "POST"}, body=body)
-    answer = await process.node.resolve(Link(process.id), asked)
-    assert isinstance(answer, Message)
-    return await process.node.cache.load_all(answer)
-
-
 async def _received(process: Running, slot: int) -> Message:
     return await process.node.cache.load_all(await process.ask(f"schedule/assignments/{slot}/body"))
 
@@ -98,7 +90,7 @@ async def _received(process: Running, slot: int) -> Message:
 async def test_what_an_entry_wants_resolved_is_sent_in_its_place(node):
     sender, receiver = await _post(node), await _post(node, random_seed="b")
     entry = {"target": receiver.id, "resolve": "/~oracle@1.0/price", "of": "tea"}
-    answer = await _push(sender, send=entry)
+    answer = await sender.push(send=entry)
     assert answer["1"]["slot"] == 1
     got = await _received(receiver, 1)
     assert got["answer"] == b"tea costs 5"
@@ -108,14 +100,14 @@ async def test_what_an_entry_wants_resolved_is_sent_in_its_place(node):
 
 async def test_a_value_that_is_no_message_becomes_the_body_of_one(node):
     sender, receiver = await _post(node), await _post(node, random_seed="b")
-    await _push(sender, send={"target": receiver.id, "resolve": "/~message@1.0&x=7/x"})
+    await sender.push(send={"target": receiver.id, "resolve": "/~message@1.0&x=7/x"})
     assert (await _received(receiver, 1))["body"] == b"7"
 
 
 async def test_the_sender_hears_of_what_could_not_be_resolved(node):
     sender, receiver = await _post(node), await _post(node, random_seed="b")
     entry = {"target": receiver.id, "resolve": "/~message@1.0/nothing", "mark": "m"}
-    answer = await _push(sender, send=entry)
+    answer = await sender.push(send=entry)
     assert answer["1"]["target"] == sender.id.encode()
     assert answer["1"]["slot"] == 2
     heard = await _received(sender, 2)
@@ -128,21 +120,21 @@ async def test_the_sender_hears_of_what_could_not_be_resolved(node):
 async def test_what_is_resolved_can_not_push_in_its_turn(node):
     sender = await _post(node)
     entry = {"target": sender.id, "resolve": f"/{sender.id}~process@1.0/push&slot=1"}
-    await _push(sender, send=entry)
+    await sender.push(send=entry)
     assert b"can't push in its turn" in (await _received(sender, 2))["reason"]
 
 
 async def test_a_policy_can_not_push_either(node):
     sender = await _post(node)
     loop = await _post(node, policy=f"/{sender.id}~process@1.0/push&slot=1")
-    answer = await _push(sender, **{"send-to": loop.id})
+    answer = await sender.push(**{"send-to": loop.id})
     assert b"can't push in its turn" in answer["1"]["reason"]
 
 
 async def test_what_takes_too_long_to_resolve_is_told_to_the_sender(node, autojump_clock):
     node.reconfigure({"push-time-limit": 1000})
     sender = await _post(node)
-    await _push(sender, send={"target": sender.id, "resolve": "/~oracle@1.0/ponder"})
+    await sender.push(send={"target": sender.id, "resolve": "/~oracle@1.0/ponder"})
     assert b"more than 1 s" in (await _received(sender, 2))["reason"]
 
 
@@ -150,7 +142,7 @@ async def test_what_is_resolved_has_not_the_operator_s_rights(node):
     sender = await _post(node)
     before = node.config
     path = "/~meta@1.0/info"
-    await _push(sender, send={"target": sender.id, "resolve": path, "method": "POST", "port": "1"})
+    await sender.push(send={"target": sender.id, "resolve": path, "method": "POST", "port": "1"})
     assert (await _received(sender, 2))["resolve"] == b"error"
     assert node.config is before
 
@@ -172,7 +164,7 @@ async def test_a_policy_says_whose_signatures_a_process_accepts(node, trusted):
     policy = {"accept-committers": [address]}
     told = await _post(node, policy=policy, authority=node.address)
     asked = await _post(node, policy="rules", rules=policy, authority=node.address)
-    answer = await _push(sender, **{"send-to": f"{told.id},{asked.id}"})
+    answer = await sender.push(**{"send-to": f"{told.id},{asked.id}"})
     assert [answer[n]["slot"] for n in ("1", "2")] == [1, 1]
     assert (await _received(told, 1)).signers == [address]
     assert (await _received(asked, 1)).signers == [address]
@@ -180,7 +172,7 @@ async def test_a_policy_says_whose_signatures_a_process_accepts(node, trusted):
 
 async def test_a_policy_that_says_nothing_is_told_of(node):
     sender, receiver = await _post(node), await _post(node, policy="nowhere")
-    answer = await _push(sender, **{"send-to": receiver.id})
+    answer = await sender.push(**{"send-to": receiver.id})
     assert answer["1"]["response"] == b"error"
     assert b"policy" in answer["1"]["reason"]
 
@@ -188,7 +180,7 @@ async def test_a_policy_that_says_nothing_is_told_of(node):
 async def test_the_codec_of_the_options_signs(node):
     node.reconfigure({"scheduler-default-commitment-spec": "ans104@1.0"})
     sender, receiver = await _post(node), await _post(node, random_seed="b")
-    await _push(sender, **{"send-to": receiver.id})
+    await sender.push(**{"send-to": receiver.id})
     got = await _received(receiver, 1)
     assert {c.device for c in got.commitments.values() if c.committer} == {"ans104@1.0"}
     assert got.signers == [node.address]
@@ -197,7 +189,7 @@ async def test_the_codec_of_the_options_signs(node):
 async def test_a_scheduler_that_wants_ans104_gets_it(node):
     sender = await _post(node)
     receiver = await _post(node, scheduler_device="fussy@1.0")
-    answer = await _push(sender, **{"send-to": receiver.id})
+    answer = await sender.push(**{"send-to": receiver.id})
     assert answer["1"]["slot"] == 1
     got = await _received(receiver, 1)
     assert {c.device for c in got.commitments.values() if c.committer} == {"ans104@1.0"}
@@ -210,7 +202,7 @@ async def test_a_scheduler_that_wants_ans104_gets_it(node):
 async def test_a_push_sends_only_so_many_messages(node):
     node.reconfigure({"push-max-messages": 3})
     sender, receiver = await _post(node), await _post(node, random_seed="b")
-    answer = await _push(sender, **{"send-to": ",".join([receiver.id] * 5)})
+    answer = await sender.push(**{"send-to": ",".join([receiver.id] * 5)})
     assert [answer[str(n)].get("slot") for n in range(1, 6)] == [1, 2, 3, None, None]
     assert answer["5"]["status"] == 503
     assert b"push-max-messages" in answer["5"]["reason"]
@@ -282,7 +274,7 @@ async def test_a_target_at_another_scheduler_is_reached(node):
     async with _two() as (here, _, _, receiver):
         await _introduce(here, receiver)
         sender = await _post(here)
-        answer = await _push(sender, **{"send-to": receiver.id})
+        answer = await sender.push(**{"send-to": receiver.id})
         assert answer["1"]["slot"] == 1
         assert answer["1"]["resulted-in"] == Message(process=receiver.id, slot=1)
         got = await _received(receiver, 1)
@@ -293,7 +285,7 @@ async def test_a_target_at_another_scheduler_is_reached(node):
 async def test_a_target_at_another_scheduler_is_reached_where_reads_are_not_redirected(node):
     async with _two(scheduler_follow_redirects=False) as (here, _, _, receiver):
         await _introduce(here, receiver)
-        answer = await _push(await _post(here), **{"send-to": receiver.id, "max-depth": "0"})
+        answer = await (await _post(here)).push(**{"send-to": receiver.id, "max-depth": "0"})
         assert answer["1"]["slot"] == 1
         assert (await receiver.ask("slot"))["current"] == 1
 
@@ -301,12 +293,12 @@ async def test_a_target_at_another_scheduler_is_reached_where_reads_are_not_redi
 async def test_a_hint_says_where_an_unknown_target_is(node):
     async with _two() as (here, _, url, receiver):
         sender = await _post(here)
-        answer = await _push(sender, **{"send-to": f"{receiver.id}?hint={url}"})
+        answer = await sender.push(**{"send-to": f"{receiver.id}?hint={url}"})
         assert answer["1"]["target"] == receiver.id.encode()
         assert answer["1"]["slot"] == 1
         here.reconfigure({"scheduler-follow-hints": False})
         other = await _post(receiver.node, random_seed="other")
-        answer = await _push(sender, **{"send-to": f"{other.id}?hint={url}"})
+        answer = await sender.push(**{"send-to": f"{other.id}?hint={url}"})
         assert answer["1"]["reason"] == b"Could not access target process!"
 
 
@@ -317,7 +309,7 @@ async def test_the_routes_say_who_pushes_further(node):
         third = await _post(there, random_seed="third")
         sender = await _post(here)
         entry = {"target": receiver.id, "send-to": third.id}
-        answer = await _push(sender, send=entry)
+        answer = await sender.push(send=entry)
         there_answer = answer["1"]["resulted-in"]
         assert there_answer["process"] == receiver.id.encode()
         assert there_answer["1"]["target"] == third.id.encode()
@@ -354,7 +346,7 @@ async def test_a_depth_goes_on_at_the_other_node(node):
 async def test_a_node_that_the_routes_name_and_that_is_away_is_told_of(node):
     node.reconfigure({"routes": [{"template": "/push", "node": "http://127.0.0.1:1"}]})
     sender, receiver = await _post(node), await _post(node, random_seed="b")
-    answer = await _push(sender, **{"send-to": receiver.id})
+    answer = await sender.push(**{"send-to": receiver.id})
     assert answer["1"]["slot"] == 1
     assert answer["1"]["resulted-in"]["status"] == 502
 
@@ -363,7 +355,7 @@ async def test_a_route_that_leads_to_the_node_itself_is_no_detour(node):
     async with served(node) as url:
         node.reconfigure({"routes": [{"template": "/push", "node": url}]})
         sender, receiver = await _post(node), await _post(node, random_seed="b")
-        answer = await _push(sender, **{"send-to": receiver.id})
+        answer = await sender.push(**{"send-to": receiver.id})
         assert answer["1"]["resulted-in"] == Message(process=receiver.id, slot=1)
 
 

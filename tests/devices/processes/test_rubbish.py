@@ -14,10 +14,10 @@ import wasmtime
 
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.device import Device, key
-from hyperbeam_trio.message import Atom, Message
+from hyperbeam_trio.message import Atom
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.processes.conftest import Running, spawn
-from tests.devices.test_json_iface import STACK
+from tests.support.legacy_guest import spawn_guest
 
 LUA = r"""
 count = 0
@@ -121,10 +121,7 @@ async def lua_guest(node) -> Running:
 
 async def wasm_guest(node) -> Running:
     """The same as a module."""
-    image = await node.cache.write(Message(body=bytes(wasmtime.wat2wasm(WASM))))
-    stack = {"execution_device": "stack@1.0", "device_stack": STACK, "output_prefix": "wasm"}
-    keys = ["init", "compute", "snapshot", "normalize"]
-    return await spawn(node, **stack, stack_keys=keys, passes=2, image=image, data="#-")
+    return await spawn_guest(node, bytes(wasmtime.wat2wasm(WASM)), data="#-")
 
 
 async def _ends_its_own_slot(process: Running, good: str, rubbish: str) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 import trio
 import wasmtime
@@ -20,10 +17,8 @@ from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node
 from tests.cache.test_collect import collect
 from tests.devices.processes.conftest import USER, Running, spawn
-from tests.devices.test_json_iface import PROGRAM, STACK
-
-SHARED = Path(__file__).parents[4] / "shared" / "wasm"
-AOS = Path(os.environ.get("HYPERBEAM_TRIO_WASM", SHARED)) / "aos-2-pure-xs.wasm"
+from tests.support.legacy_guest import PROGRAM, spawn_guest
+from tests.support.shared_modules import shared_module
 
 CODES = [
     "return 1+1",
@@ -40,30 +35,15 @@ CODES = [
 def program(request) -> bytes:
     if request.param == "wat":
         return bytes(wasmtime.wat2wasm(PROGRAM))
-    if not AOS.is_file():
-        pytest.skip(f"The aos module is not at {AOS}.")
-    return AOS.read_bytes()
+    return shared_module("aos-2-pure-xs.wasm")
 
 
 async def begun(node: Node, program: bytes) -> Running:
     """A process of a program with the legacy convention, its messages scheduled."""
-    process = await spawn(
-        node,
-        execution_device="stack@1.0",
-        device_stack=STACK,
-        stack_keys=["init", "compute", "snapshot", "normalize"],
-        output_prefix="wasm",
-        passes=2,
-        authority=USER.address,
-        image=await node.cache.write(Message(body=program)),
-    )
+    process = await spawn_guest(node, program, authority=USER.address)
     for code in CODES:
         await process.send(action="Eval", data=code)
     return process
-
-
-async def ids(process: Running) -> list[str]:
-    return [unsigned_id(await process.state(slot)) for slot in range(len(CODES) + 1)]
 
 
 async def slots_with_snapshots(process: Running) -> list[int]:
@@ -91,8 +71,8 @@ async def test_state_ids_are_equal_fresh_kept_and_from_any_snapshot(program, tmp
     last = len(CODES)
     async with running_node(store=store, process_snapshot_slots=1) as node:
         process = await begun(node, program)
-        fresh = await ids(process)
-        assert await ids(process) == fresh
+        fresh = await process.ids(len(CODES) + 1)
+        assert await process.ids(len(CODES) + 1) == fresh
         await kept(process)
         assert await slots_with_snapshots(process) == list(range(last + 1))
     for first in range(last, 0, -1):
@@ -105,14 +85,14 @@ async def test_state_ids_are_equal_fresh_kept_and_from_any_snapshot(program, tmp
         # In one go, without a snapshot on the way, and in another node.
         process = await begun(node, program)
         await process.state(last)
-        assert await ids(process) == fresh
+        assert await process.ids(len(CODES) + 1) == fresh
 
 
 async def test_without_either_option_nothing_is_snapped(program):
     none = {"process_snapshot_slots": None, "process_snapshot_time": None}
     async with running_node(**none) as node:
         process = await begun(node, program)
-        await ids(process)
+        await process.ids(len(CODES) + 1)
         await kept(process)
         assert await slots_with_snapshots(process) == []
 
@@ -185,7 +165,7 @@ async def test_a_damaged_snapshot_is_passed_over(program, tmp_path, gone):
     last = len(CODES)
     async with running_node(store=store, process_snapshot_slots=1) as node:
         process = await begun(node, program)
-        fresh = await ids(process)
+        fresh = await process.ids(len(CODES) + 1)
         await kept(process)
         await forget_states(process, last)
         newest = await node.cache.lookup(f"computed/{process.id}/snapshot/{last - 1}")
@@ -224,7 +204,7 @@ async def test_snapshots_live_through_the_collection_of_garbage(program, tmp_pat
     last = len(CODES)
     async with running_node(store=store, process_snapshot_slots=1) as node:
         process = await begun(node, program)
-        fresh = await ids(process)
+        fresh = await process.ids(len(CODES) + 1)
         await kept(process)
         await forget_states(process, last)
         await collect(Collector(node.cache))
@@ -239,7 +219,7 @@ async def test_only_the_newest_snapshots_are_kept(wanted, there):
     options = {"process_snapshot_slots": 1, "process_snapshots_kept": wanted}
     async with running_node(**options) as node:
         process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
-        await ids(process)
+        await process.ids(len(CODES) + 1)
         await kept(process)
         found = await slots_with_snapshots(process)
         assert found[-wanted:] == there[-wanted:]
@@ -258,7 +238,7 @@ async def test_a_process_goes_on_from_those_that_are_kept(program, tmp_path):
     last = len(CODES)
     async with running_node(process_snapshot_slots=1, **options) as node:
         process = await begun(node, program)
-        fresh = await ids(process)
+        fresh = await process.ids(len(CODES) + 1)
         await kept(process)
     async with running_node(**options) as node:
         process = Running(node, process.id)
@@ -280,7 +260,7 @@ async def test_a_worker_that_comes_later_lets_go_of_what_was_left(tmp_path):
     options = {"store": [f"lmdb://{tmp_path}/data"], "process_snapshot_slots": 1}
     async with running_node(process_snapshots_kept=None, **options) as node:
         process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
-        await ids(process)
+        await process.ids(len(CODES) + 1)
         await kept(process)
         assert await slots_with_snapshots(process) == list(range(len(CODES) + 1))
     async with running_node(process_snapshots_kept=2, **options) as node:
@@ -298,6 +278,6 @@ async def test_where_the_store_keeps_everything_so_do_processes(monkeypatch):
     async with running_node(process_snapshot_slots=1, process_snapshots_kept=1) as node:
         monkeypatch.setattr(node.store, "delete", delete)
         process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
-        await ids(process)
+        await process.ids(len(CODES) + 1)
         await kept(process)
         assert await slots_with_snapshots(process) == list(range(len(CODES) + 1))

@@ -87,10 +87,12 @@ async def test_a_node_alone_does_not_wait(autojump_clock: MockClock) -> None:
     assert trio.current_time() - begun < COURTESY_SECONDS
 
 
-async def test_a_turn_that_is_held_is_taken_again_at_once() -> None:
+async def test_a_turn_that_is_held_is_taken_again_at_once(autojump_clock: MockClock) -> None:
     turns = Turns(await far(), PROCESS)
     await turns.take()
+    begun = trio.current_time()
     await turns.take()
+    assert trio.current_time() == begun
 
 
 async def test_a_holder_that_died_is_passed_over(autojump_clock: MockClock) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import wasmtime
@@ -13,6 +11,7 @@ from hyperbeam_trio.devices.wasm.engine import Engine
 from hyperbeam_trio.devices.wasm.guest import Limits
 from hyperbeam_trio.devices.wasm.imports import Binder
 from hyperbeam_trio.devices.wasm.instance import DEFAULT_LIMITS, Instance
+from tests.support import shared_modules
 
 MakeGuest = Callable[..., Instance]
 
@@ -44,13 +43,4 @@ def guest(engine: Engine) -> MakeGuest:
 @pytest.fixture(scope="session")
 def shared_module() -> Callable[[str], bytes]:
     """Reads a module of other people, which this repository may not carry."""
-    beside = Path(__file__).parents[4] / "shared" / "wasm"
-    directory = Path(os.environ.get("HYPERBEAM_TRIO_WASM", beside))
-
-    def read(name: str) -> bytes:
-        path = directory / name
-        if not path.is_file():
-            pytest.skip(f"{name} is not in {directory}; set HYPERBEAM_TRIO_WASM to its directory")
-        return path.read_bytes()
-
-    return read
+    return shared_modules.shared_module
