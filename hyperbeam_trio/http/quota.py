@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -84,8 +84,13 @@ class Admission:
         if self._is_stranger:
             self._node.uploads.take(size, self._node.config.upload_quota)
 
-    async def counted(self, begun: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The chunks behind `begun`; where no length was announced they count one by one."""
+    async def counted(
+        self, begun: bytes, chunks: AsyncIterator[bytes]
+    ) -> AsyncGenerator[bytes, None]:
+        """The chunks behind `begun`; where no length was announced they count one by one.
+
+        Close it when you stop early.
+        """
         if self._length is None:
             self._take(len(begun))
         async for chunk in chunks:

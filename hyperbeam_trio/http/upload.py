@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from hyperbeam_trio.cache.item_source import ItemSource
@@ -56,10 +57,11 @@ async def read_upload(request: HttpRequest, node: Node) -> Message | bytes:
     if length is not None and length <= most and holds_bundle(header):
         return b"".join([begun, *[chunk async for chunk in chunks]])
     admission = Admission(header, length, node)
-    source = ItemSource(begun, admission.counted(begun, chunks), node.config.max_item)
-    await source.take(len(header.raw))
-    with admission.storing(source):
-        return await _stored(header, source, node)
+    async with aclosing(admission.counted(begun, chunks)) as counted:
+        source = ItemSource(begun, counted, node.config.max_item)
+        await source.take(len(header.raw))
+        with admission.storing(source):
+            return await _stored(header, source, node)
 
 
 async def _beginning(chunks: AsyncIterator[bytes], enough: int) -> tuple[bytes, bool]:
