@@ -56,6 +56,11 @@ class Write(Generic[K]):
         self.state = _State.WAITING
         self.task: Task | None = None
 
+    @property
+    def is_group(self) -> bool:
+        """Whether it is worth a commit of its own, and need not wait for company."""
+        return self.kind == "claim" and len(self.pairs) > 1
+
 
 class _Quiet(Write[K]):
     """Runs a function in the event loop while no commit is under way."""
@@ -148,8 +153,9 @@ class GroupCommit(Generic[K]):
         await wait_task_rescheduled(withdraw)
 
     async def _lead(self) -> None:
-        # One round of the scheduler lets all writers that the last commit woke join in.
-        await trio.lowlevel.cancel_shielded_checkpoint()
+        if not self._queue[0].is_group:
+            # One round of the scheduler lets all writers that the last commit woke join in.
+            await trio.lowlevel.cancel_shielded_checkpoint()
         batch = self._take()
         try:
             with trio.CancelScope(shield=True):

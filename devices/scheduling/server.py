@@ -39,6 +39,8 @@ WINDOW: Final = 64
 """Messages that have a draft but are not written yet."""
 GROUP: Final = 16
 """Signed messages that need not wait for more before they are written."""
+SMALL_GROUP: Final = 8
+"""So many messages are written together in any case; of more only half, see `_signed_group`."""
 
 Recover = Callable[[], Awaitable[None]]
 """Called once, by the scheduler itself, before it gives slots: what the last one left undone."""
@@ -230,10 +232,13 @@ class Scheduler:
         """The messages at the front that are signed, once that is half of those under way.
 
         A step of the store costs as much for one as for many; while they are written, the signers
-        go on with the other half.
+        go on with the other half. Where signatures are quick, there is as much to do to take in
+        and to answer messages: to write all that have come would leave that for afterwards.
         """
-        half = min((len(self._taken) + 1) // 2, GROUP)
-        for entry in list(islice(self._taken, half)):
+        half = (len(self._taken) + 1) // 2
+        if not self._notary.slow and not self._slots.in_turns:
+            return list(islice(self._taken, max(half, SMALL_GROUP)))
+        for entry in list(islice(self._taken, min(half, GROUP))):
             await self._signers.signed(entry.ordered)
         return list(takewhile(Entry.is_signed, self._taken))
 

@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.config import NodeConfig
 from hyperbeam_trio.crypto.wallet import RsaWallet, Wallet
 from hyperbeam_trio.devices.scheduling.chain import extend_base, extend_chain
-from hyperbeam_trio.devices.scheduling.server import IDLE_SECONDS, PATIENCE_SECONDS, Scheduler
+from hyperbeam_trio.devices.scheduling.server import (
+    IDLE_SECONDS,
+    PATIENCE_SECONDS,
+    SMALL_GROUP,
+    Scheduler,
+)
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.errors import Busy, DeadlineExceeded, Forbidden, HyperbeamError, StoreError
 from hyperbeam_trio.message import Message
@@ -33,8 +39,10 @@ class GatedStore(MemoryStore):
         self.open.set()
         self.claiming = trio.Event()
         self.fail_before = self.fail_after = 0
+        self.claims: list[int] = []
 
     async def claim(self, keys: Mapping[str, bytes], content: Mapping[str, bytes]) -> int:
+        self.claims.append(len(keys))
         self.claiming.set()
         await self.open.wait()
         if self.fail_before:
@@ -251,6 +259,23 @@ async def test_who_hangs_up_before_its_turn_uses_no_slot(autojump_clock):
             store.open.set()
         found = await check_schedule(node, process)
         assert len(found) < 100
+
+
+async def test_of_many_messages_half_are_written_while_the_others_are_answered(autojump_clock):
+    store = GatedStore()
+    async with running(store) as node:
+        process = await spawn(node)
+        clients = Clients()
+        store.open, store.claiming = trio.Event(), trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(clients.send, node, process, "first")
+            await store.claiming.wait()
+            for number in range(2 * SMALL_GROUP + 4):
+                nursery.start_soon(clients.send, node, process, f"{number}")
+            await trio.testing.wait_all_tasks_blocked()
+            store.open.set()
+        assert store.claims[1:] == [1, SMALL_GROUP + 2, SMALL_GROUP, 2]
+        await clients.check(node, process)
 
 
 async def test_an_idle_scheduler_ends_and_is_started_again(autojump_clock, node):
