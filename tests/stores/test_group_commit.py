@@ -54,11 +54,6 @@ async def test_a_group_of_claims_does_not_wait_for_company(log, commits):
         nursery.start_soon(commits.submit, write("later"))
         await commits.submit(Write("claim", [("one", b"1"), ("two", b"2")]))
     assert log.batches == [["one", "two"], ["later"]]
-    log.batches.clear()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.submit, write("later"))
-        await commits.submit(Write("claim", [("one", b"1")]))
-    assert log.batches == [["one", "later"]]
 
 
 async def test_what_arrives_during_a_commit_is_the_next_batch(log, commits):
