@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hyperbeam_trio.cache.streaming import sendable
 from hyperbeam_trio.codec.ids import link_id
 from hyperbeam_trio.commitments import without_but_committed
+from hyperbeam_trio.crypto.signers import make_way
 from hyperbeam_trio.errors import STATUS_NAMES, HyperbeamError, KeyNotFound
 from hyperbeam_trio.http.exchange import Header, HttpResponse
 from hyperbeam_trio.http.negotiation import Negotiator
@@ -156,7 +157,14 @@ class Renderer:
         """The answer with the node's signature; nested messages are signed as links, always."""
         if not self._node.config.force_signed or answer.signers:
             return answer
-        return await self._node.sign(answer)
+        signed = await self._node.sign(answer)
+        await self.make_way()
+        return signed
+
+    async def make_way(self) -> None:
+        """Between pieces of work for an answer: where all take long, the quick ones go first."""
+        if self._node.config.force_signed and self._node.wallet.slow:
+            await make_way()
 
     def _with_body(
         self, name: str, answer: Message, bundle: bool

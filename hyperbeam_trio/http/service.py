@@ -78,6 +78,7 @@ class NodeHandler:
         asked = Message.of({"accept": b"*/*"})
         try:
             asked = await read_request(request, self._node, self._negotiator)
+            await self._renderer.make_way()
             return await self._resolve(request, asked)
         except HyperbeamError as error:
             return await self._refuse(asked, self._explained(error, request))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from hyperbeam_trio.crypto.signers import NICENESS, Signers, call_aside
+from hyperbeam_trio.crypto.signers import NICENESS, Signers, call_aside, make_way
 from hyperbeam_trio.errors import NodeError
 
 LIMITER = trio.CapacityLimiter(1)
@@ -130,6 +131,28 @@ async def test_the_event_loop_goes_first(nursery: trio.Nursery) -> None:
     await nursery.start(Signers(1).run)
     theirs = await call_aside(os.getpriority, os.PRIO_PROCESS, 0, limiter=LIMITER)
     assert theirs == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+
+
+async def test_whoever_has_become_ready_goes_before_one_who_makes_way(
+    nursery: trio.Nursery,
+) -> None:
+    ours, theirs = socket.socketpair()
+    served = bytearray()
+
+    async def serve() -> None:
+        while True:
+            await trio.lowlevel.wait_readable(theirs)
+            served.extend(theirs.recv(1))
+
+    with ours, theirs:
+        nursery.start_soon(serve)
+        await trio.testing.wait_all_tasks_blocked()
+        # Trio runs those who are ready in any order, so that once would say little.
+        for asked in range(1, 65):
+            ours.send(b"?")
+            await make_way()
+            assert len(served) == asked
+        nursery.cancel_scope.cancel()
 
 
 def _thread_name() -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import orjson
 import pytest
+import trio
 
 from hyperbeam_trio.codec.commit import commit_signed
 from hyperbeam_trio.codec.httpsig import HTTPSIG
 from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.crypto.key_file import generate_wallet
+from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.errors import ConfigError
 from hyperbeam_trio.http.service import serve_node
 from hyperbeam_trio.message import Message, Value
-from hyperbeam_trio.testing.node import running_node
+from hyperbeam_trio.testing.node import TEST_SEED, running_node
 from tests.support.in_memory import Client, header
 
 
@@ -86,6 +88,29 @@ async def test_a_node_may_be_told_not_to_sign():
         response = await Client(node).ask("/~message@1.0&a=1/a")
         assert header(response, "signature") is None
         assert response.body == b"1"
+
+
+@pytest.mark.parametrize("slow", [True, False])
+async def test_others_go_first_while_an_answer_is_made_that_is_signed_slowly(nursery, slow):
+    rounds, begun = [], []
+
+    class Watched(Ed25519Wallet):
+        async def sign_async(self, data, algorithm=None, *, limiter):
+            begun.append(len(rounds))
+            return self.sign(data, algorithm)
+
+    async def go_round():
+        while True:
+            await trio.lowlevel.checkpoint()
+            rounds.append(True)
+
+    Watched.slow = slow
+    async with running_node(wallet=Watched(TEST_SEED)) as node:
+        nursery.start_soon(go_round)
+        answer = await Client(node).ask("/~meta@1.0/is-operator")
+        nursery.cancel_scope.cancel()
+    assert _decoded(answer).signers == [node.address]
+    assert (begun[0] >= 2, len(rounds) >= begun[0] + 2) == (slow, slow)
 
 
 async def test_a_node_may_sign_in_the_order_of_the_keys():
