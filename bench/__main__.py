@@ -15,8 +15,8 @@ from rich.table import Table
 from bench.machine import describe_machine
 from bench.timing import Result
 
-SUITES = ("wasm", "resolve", "codec", "store", "http", "start", "signed", "process", "stores")
 DEFAULT = ("wasm", "resolve", "codec", "store", "http", "start")
+SUITES = (*DEFAULT, "signed", "process", "stores", "encoding", "engine", "lua")
 
 
 @click.command()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import resource
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha384
 
+from bench.timing import rate
 from hyperbeam_trio.crypto import rsa
 from hyperbeam_trio.crypto.bundle import Bundle, build_bundle
 from hyperbeam_trio.crypto.data_item import DataItem
@@ -74,9 +74,9 @@ def _items(size: int, seconds: float) -> Mapping[str, float]:
     bundle = build_bundle([(small.id, small)] * 10_000)
     raw = small.to_bytes()
     before = _resident()
-    rate = _stream_rate(size)
+    streamed = _stream_rate(size)
     return {
-        "ans104.item_mb_s": rate,
+        "ans104.item_mb_s": streamed,
         "ans104.item_rss_mib": _resident() - before,
         "ans104.sha384_mb_s": _hash_rate(size),
         "ans104.item_parse": _rate(lambda: DataItem.parse(raw), seconds),
@@ -113,17 +113,8 @@ def _resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _rate(call: Callable[[], object], seconds: float, rounds: int = 5) -> float:
-    return statistics.median(_round(call, seconds) for _ in range(rounds))
-
-
-def _round(call: Callable[[], object], seconds: float) -> float:
-    count = 0
-    start = time.thread_time()
-    while (spent := time.thread_time() - start) < seconds:
-        call()
-        count += 1
-    return count / spent
+def _rate(call: Callable[[], object], seconds: float) -> float:
+    return rate("", call, seconds).value
 
 
 if __name__ == "__main__":

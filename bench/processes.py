@@ -13,7 +13,7 @@ from typing import Any
 import trio
 import wasmtime
 
-from bench.wasm_engine import AOS, MODULES
+from bench.suite_engine import AOS, MODULES
 from hyperbeam_trio.codec.commit import commit_signed
 from hyperbeam_trio.codec.httpsig import encode
 from hyperbeam_trio.codec.ids import signed_id, unsigned_id

@@ -39,7 +39,6 @@ README_ROWS = {
     "`lmdb:` over `s3:…&write=back`": "lmdb, s3 written back",
 }
 """The stores of the README's table, and what they are called here."""
-Rates = list[float]
 Figures = Mapping[str, Mapping[str, float]]
 
 
