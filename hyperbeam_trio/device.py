@@ -171,7 +171,6 @@ class DeviceTable:
         self._classes = {name.lower(): cls for name, cls in (extra or {}).items()}
         self._loaded: dict[str, Device] = {}
         self._answers: dict[tuple[str, str], Answerer] = {}
-        self.fallback_name = fallback
         self.fallback = self.get(fallback)
 
     def names(self) -> list[str]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Atom, Message, Value, enumerated, is_private, same
-
-Mode: TypeAlias = Literal["strict", "primary", "only_present"]
 
 ANY: Final = Atom("_")
 """The value that matches any other that is there."""

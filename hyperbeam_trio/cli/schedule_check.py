@@ -81,12 +81,12 @@ class ScheduleCheck:
         # Of later versions, which chain assignments instead, `base-hashpath` is not looked at.
         if value is None or (slot > 0 and before is None):
             return []
-        held = _continues(before, signed_id(message), value)
+        held = continues(before, signed_id(message), value)
         return [] if held else ["the hash chain does not go on from the slot before"]
 
 
-def _continues(before: str | None, message: str, value: str) -> bool:
-    """Whether a chain goes on so; nodes of June 2025 begin with text after a restart."""
+def continues(before: str | None, message: str, value: str) -> bool:
+    """Whether a hash chain goes on so; nodes of June 2025 go on as text after a restart."""
     if before is not None and not is_id(before):
         return False
     start = b"" if before is None else native_id(before)

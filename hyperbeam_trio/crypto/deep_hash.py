@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha384
-from typing import Final, TypeAlias, Union
+from typing import TypeAlias, Union
 
 Chunk: TypeAlias = Union[bytes, memoryview, "Sequence[Chunk]"]
-
-DIGEST_BYTES: Final = 48
 
 
 def deep_hash(chunk: Chunk) -> bytes:

@@ -30,7 +30,7 @@ from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.crypto.key_file import load_wallet, save_wallet
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
-from hyperbeam_trio.devices.scheduling.chain import chain_form
+from hyperbeam_trio.devices.scheduling.chain import extend_chain
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.node import open_node
@@ -267,9 +267,9 @@ async def _read_slots(slots: Slots, cache: Cache) -> list[Acknowledged]:
         message = body.id if isinstance(body, Link) else ""
         if assignment.int("slot") != slot or not verify_message(assignment, commitment_ids="all"):
             raise Broken(f"Slot {slot} holds {assignment!r:.300}.")
-        if chain_form(chain, message, assignment.text("hash-chain")) != "bytes":
+        before, chain = chain, assignment.text("hash-chain")
+        if chain != extend_chain(before, message):
             raise Broken(f"The chain does not hold at slot {slot}.")
-        chain = assignment.text("hash-chain")
         found.append(Acknowledged(message, slot, signed_id(assignment)))
     return found
 
