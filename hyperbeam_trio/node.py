@@ -37,6 +37,7 @@ from hyperbeam_trio.path import parse, parse_request
 from hyperbeam_trio.resolver import Resolver
 from hyperbeam_trio.service.names import NameService
 from hyperbeam_trio.service.registry import Service, TaskRegistry
+from hyperbeam_trio.service.siblings import Siblings
 from hyperbeam_trio.service.timestamp import TimestampService
 from hyperbeam_trio.store import Store, open_stores
 
@@ -53,8 +54,9 @@ class Node:
     `schedulers`, one task a process; `services`, what devices keep running; `workers`, the nursery
     of shared computations; `http_client`, which asks other servers; `crypto_limiter`, for what
     holds a core in a thread; `history`, requests that changed the configuration; `urls`, where it
-    is served; `metrics`, what it counts; `leads`, whether this process does what only one of the
-    node's processes may do.
+    is served; `metrics`, what it counts; `siblings`, the node's other processes, if there are any;
+    `leads`, whether this process does what only one of them may do; `begun`, whether that is done
+    which comes before it serves, and `begun_with`, the options that this changed.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class Node:
         self.history: deque[Message] = deque(maxlen=HISTORY_LIMIT)
         self.crypto_limiter = trio.CapacityLimiter(os.cpu_count() or 1)
         self.urls: Sequence[str] = ()
-        self.leads = True
+        self.siblings: Siblings | None = None
+        self.begun = trio.Event()
+        self.begun_with: Mapping[str, object] = {}
         self.metrics = Metrics()
         self.uploads = Quota()
         self._configure(config)
@@ -102,6 +106,11 @@ class Node:
         Requests that are under way keep the configuration that they have read.
         """
         self._configure(self.config.with_options(changes))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the first or the only one of the node."""
+        return self.siblings is None or self.siblings.number == 0
 
     @property
     def address(self) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+
 import pytest
+import trio
+import trio.testing
 
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.errors import BadRequest, ConfigError, HyperbeamError
 from hyperbeam_trio.http.service import serve_node
 from hyperbeam_trio.message import Message
+from hyperbeam_trio.starting import answer_siblings, prepare
 from hyperbeam_trio.testing.node import running_node, served
+from tests.support.workers import workers
 
 
 class StarterDevice(Device):
@@ -102,3 +108,62 @@ async def test_a_start_hook_does_not_keep_answers_from_being_kept():
         assert not node.hooks.of_requests
         node.reconfigure({"on": {"response": HANDLER}})
         assert node.hooks.of_requests
+
+
+# Several processes of one node: here they are nodes in one process.
+
+
+@asynccontextmanager
+async def beginning(place, *nodes):
+    """The workers of a node, answering each other."""
+    with workers(place, len(nodes)) as siblings:
+        async with trio.open_nursery() as nursery:
+            for node, its in zip(nodes, siblings, strict=True):
+                await nursery.start(answer_siblings, node, its)
+            yield
+            nursery.cancel_scope.cancel()
+
+
+async def test_of_several_processes_the_first_one_begins_for_all(tmp_path):
+    handler = {**HANDLER, "set": "push-max-depth", "to": 7}
+    options = {"devices": DEVICES, "on": {"start": handler}, "at_start": ["/~starter@1.0/greet"]}
+    async with running_node(**options) as first, running_node(**options) as second:
+        async with beginning(tmp_path, first, second), trio.open_nursery() as nursery:
+            assert (first.leads, second.leads) == (True, False)
+            nursery.start_soon(prepare, second)
+            await trio.testing.wait_all_tasks_blocked()
+            assert StarterDevice.seen == []
+            await prepare(first)
+        assert StarterDevice.seen == [("start", []), ("greet", [])]
+        assert second.config.push_max_depth == 7
+
+
+async def test_a_process_that_comes_later_does_as_the_others_do(tmp_path):
+    handler = {**HANDLER, "set": "push-max-depth", "to": 7}
+    options = {"devices": DEVICES, "on": {"start": handler}}
+    async with running_node(**options) as first, running_node(**options) as second:
+        async with beginning(tmp_path, first, second):
+            await prepare(first)
+            await prepare(second)
+        assert StarterDevice.seen == [("start", [])]
+        assert second.config.push_max_depth == 7
+
+
+async def test_processes_without_a_hook_keep_their_options(tmp_path):
+    async with running_node() as first, running_node() as second:
+        before = second.config
+        async with beginning(tmp_path, first, second):
+            await prepare(first)
+            await prepare(second)
+        assert second.config is before
+
+
+async def test_another_process_may_ask_for_what_a_path_gives(tmp_path):
+    async with (
+        running_node(devices=DEVICES) as first,
+        running_node(devices=DEVICES) as second,
+        beginning(tmp_path, first, second),
+    ):
+        page = await first.siblings.ask(1, "/~hyperbuddy@1.0/metrics&alone=true")
+        assert b"process_uptime_seconds" in page
+        assert await first.siblings.ask(1, "/~starter@1.0/refuse") == b""

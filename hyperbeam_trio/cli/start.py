@@ -98,8 +98,7 @@ async def _supervise(config: NodeConfig) -> None:
 
 
 def _worker_command(inheritance: Inheritance) -> list[str]:
-    sockets = ",".join(map(str, inheritance.sockets))
-    handed = f"{sockets}:{inheritance.lifeline}:{inheritance.number}"
+    handed = inheritance.as_text()
     return [sys.executable, "-m", "hyperbeam_trio", *sys.argv[1:], "--inherit", handed]
 
 
@@ -108,12 +107,12 @@ async def _work(config: NodeConfig, inherit: str) -> None:
     from hyperbeam_trio.http.processes import Inheritance
     from hyperbeam_trio.http.service import serve_node
     from hyperbeam_trio.node import open_node
+    from hyperbeam_trio.starting import answer_siblings
 
-    sockets, lifeline, number = inherit.split(":")
-    handed = Inheritance(tuple(map(int, sockets.split(","))), int(lifeline), int(number))
+    handed = Inheritance.read(inherit)
     async with open_node(config) as node, trio.open_nursery() as nursery:
-        node.leads = handed.number == 0
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        await nursery.start(answer_siblings, node, handed.siblings())
         await nursery.start(partial(serve_node, node, sockets=handed.open_sockets()))
         await handed.wait_orphaned()
         nursery.cancel_scope.cancel()

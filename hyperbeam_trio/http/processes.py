@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 
 import trio
 
-from hyperbeam_trio.errors import NodeError
+from hyperbeam_trio.errors import ConfigError, NodeError
 from hyperbeam_trio.http.listener import BACKLOG, open_sockets
+from hyperbeam_trio.service.siblings import Siblings, place_of
 
 log = logging.getLogger("hyperbeam_trio.http")
 
@@ -38,12 +42,33 @@ class Inheritance:
     """File descriptors that a worker gets, under the same numbers as in its parent.
 
     `sockets` listen; `lifeline` is a pipe that ends when the parent does. `number` is the worker's
-    own, from 0 on; the one that takes a dead worker's place has its number.
+    own, from 0 on; the one that takes a dead worker's place has its number. At the socket `asked`
+    the workers, which are `count`, listen to each other; the directory `place` has them all.
     """
 
     sockets: tuple[int, ...]
     lifeline: int
     number: int = 0
+    count: int = 1
+    asked: int = -1
+    place: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Inheritance:
+        """In the worker: what `as_text` gave in its parent."""
+        sockets, lifeline, number, count, asked, place = text.split(":", 5)
+        fds = tuple(map(int, sockets.split(",")))
+        return cls(fds, int(lifeline), int(number), int(count), int(asked), place)
+
+    def as_text(self) -> str:
+        """All of it in one argument."""
+        numbers = (self.lifeline, self.number, self.count, self.asked)
+        return ":".join([",".join(map(str, self.sockets)), *map(str, numbers), self.place])
+
+    def siblings(self) -> Siblings:
+        """In the worker: the others."""
+        listening = socket.socket(fileno=self.asked)
+        return Siblings(self.number, self.count, Path(self.place), listening)
 
     def open_sockets(self) -> list[socket.socket]:
         """In the worker: the sockets, for `serve(…, sockets=…)`."""
@@ -52,6 +77,8 @@ class Inheritance:
     async def wait_orphaned(self) -> None:
         """In the worker: return when the parent has died without a word."""
         await trio.lowlevel.wait_readable(self.lifeline)
+        if self.place:
+            shutil.rmtree(self.place, ignore_errors=True)
 
 
 async def open_shares(host: str | None, port: int, processes: int) -> list[list[socket.socket]]:
@@ -109,7 +136,7 @@ class Supervisor:
             await trio.sleep(0.1 * 2**false_starts if false_starts else 0)
 
     async def _run_one(self, inheritance: Inheritance) -> int:
-        inherited = [*inheritance.sockets, inheritance.lifeline]
+        inherited = [*inheritance.sockets, inheritance.lifeline, inheritance.asked]
         argv = list(self.command(inheritance))
         process = await trio.lowlevel.open_process(argv, pass_fds=inherited)
         try:
@@ -143,8 +170,15 @@ async def supervise(
     Call it in the main thread; nothing of the node may be open in this process but these.
     """
     lifeline, held = os.pipe()
-    fds = [tuple([sock.fileno() for sock in share]) for share in shares]
-    inheritances = [Inheritance(share, lifeline, number) for number, share in enumerate(fds)]
+    place = tempfile.TemporaryDirectory(prefix="hyperbeam-trio-", ignore_cleanup_errors=True)
+    asked = [_asked(Path(place.name), number) for number in range(len(shares))]
+    inheritances = [
+        Inheritance(
+            tuple([sock.fileno() for sock in share]),
+            *(lifeline, number, len(shares), asked[number].fileno(), place.name),
+        )
+        for number, share in enumerate(shares)
+    ]
     supervisor = Supervisor(command, inheritances, grace_seconds)
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -157,6 +191,20 @@ async def supervise(
     finally:
         os.close(lifeline)
         os.close(held)
+        for sock in asked:
+            sock.close()
+        place.cleanup()
+
+
+def _asked(place: Path, number: int) -> socket.socket:
+    """The socket at which the others ask worker `number`."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.bind(place_of(place, number))
+    except OSError as error:
+        raise ConfigError(f"Processes can't talk to each other in {place}: {error}.") from error
+    sock.listen(BACKLOG)
+    return sock
 
 
 async def _stop_at_signal(signals: object, scope: trio.CancelScope) -> None:

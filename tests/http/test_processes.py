@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 import trio
@@ -41,7 +42,7 @@ async def stop_when(waited, scope):
     await waited
     scope.cancel()
 
-trio.run(main, Inheritance((int(sys.argv[1]),), int(sys.argv[2])))
+trio.run(main, Inheritance.read(sys.argv[1]))
 """
 
 SUPERVISOR = """
@@ -60,8 +61,7 @@ trio.run(main)
 
 
 def worker_command(inheritance: Inheritance) -> list[str]:
-    [sock] = inheritance.sockets
-    return [sys.executable, "-c", WORKER, str(sock), str(inheritance.lifeline)]
+    return [sys.executable, "-c", WORKER, inheritance.as_text()]
 
 
 @asynccontextmanager
@@ -132,6 +132,38 @@ async def test_workers_end_when_their_supervisor_is_killed() -> None:
         await process.wait()
         for pid in workers:
             await gone(pid)
+
+
+def test_what_a_worker_inherits_goes_through_its_arguments() -> None:
+    given = Inheritance((3, 4), 5, 1, 2, 6, "/tmp/a place: here")
+    assert Inheritance.read(given.as_text()) == given
+
+
+FINDING = """
+import os, sys
+from hyperbeam_trio.http.processes import Inheritance
+given = Inheritance.read(sys.argv[1])
+mode = os.stat(given.place).st_mode & 0o777
+with open(f"{os.environ['TMPDIR']}/told-{given.number}", "w") as file:
+    print(given.count, oct(mode), *sorted(os.listdir(given.place)), file=file)
+os.kill(os.getppid(), 15)
+"""
+"""Tells what it finds, and ends the whole."""
+
+
+def finding_command(inheritance: Inheritance) -> list[str]:
+    return [sys.executable, "-c", FINDING, inheritance.as_text()]
+
+
+async def test_workers_find_each_other_and_leave_nothing_behind(tmp_path: Path) -> None:
+    code = SUPERVISOR.replace("worker_command", "finding_command")
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    with trio.fail_after(60):
+        await trio.run_process([sys.executable, "-c", code], env=env)
+    told = sorted(os.listdir(tmp_path))
+    assert told
+    assert set(told) <= {"told-0", "told-1"}
+    assert await trio.Path(tmp_path / told[0]).read_text() == "2 0o700 0 1\n"
 
 
 async def test_workers_that_can_not_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import httpx
 import pytest
 import trio
@@ -193,7 +195,7 @@ async def test_of_several_processes_the_first_one_runs_the_tasks(tmp_path, monke
         running_node(devices=devices, **options) as first,
         running_node(devices=devices, **options) as second,
     ):
-        second.leads = False
+        monkeypatch.setattr(second, "siblings", SimpleNamespace(number=1))
         for node in (first, second):
             await _cron(node, Message(path="resume"))
         task = (await _cron(second, _ask("every", interval="1-hour")))["body"]
