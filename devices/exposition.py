@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import isinf
 from time import monotonic
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+OWN_PAGE: Final = "/~hyperbuddy@1.0/metrics&alone=true"
+"""Where one process of a node tells its own numbers."""
 MAX_PROCESSES: Final = 1000
 """Processes whose newest slot is told; beyond them a scrape would be too long."""
 
 
 def exposition(node: Node) -> str:
-    """The metrics page of a node, with those of its operating system process."""
+    """The metrics page of one process of a node."""
     from prometheus_client import CollectorRegistry, ProcessCollector
     from prometheus_client.exposition import generate_latest
 
@@ -30,6 +32,48 @@ def exposition(node: Node) -> str:
     ProcessCollector(registry=registry)
     registry.register(_Numbers(node))
     return generate_latest(registry).decode()
+
+
+async def exposition_of_all(node: Node) -> str:
+    """The same of all processes of a node, told apart by the label `worker`, their number.
+
+    One that does not answer in time is left out.
+    """
+    if node.siblings is None:
+        return exposition(node)
+    pages = await node.siblings.ask_others(OWN_PAGE)
+    pages[node.siblings.number] = exposition(node).encode()
+    return joined({number: page.decode() for number, page in sorted(pages.items())})
+
+
+def joined(pages: Mapping[int, str]) -> str:
+    """One page of several; each sample gets the number of its page as the label `worker`."""
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.exposition import generate_latest
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families: dict[str, Metric] = {}
+    for number, page in pages.items():
+        for found in text_string_to_metric_families(page):
+            about = found.name, found.documentation, found.type
+            family = families.setdefault(found.name, Metric(*about))
+            for sample in found.samples:
+                labels = {"worker": str(number), **sample.labels}
+                family.add_sample(sample.name, labels, sample.value)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(families.values()))
+    return generate_latest(registry).decode()
+
+
+class _Families:
+    """What prometheus_client asks for metrics that are known already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 def events(node: Node) -> dict[str, dict[str, int]]:

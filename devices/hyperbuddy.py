@@ -9,7 +9,12 @@ from hyperbeam_trio import __version__
 from hyperbeam_trio.codec.ids import unsigned_id
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.device import Device, key
-from hyperbeam_trio.devices.exposition import CONTENT_TYPE, events, exposition
+from hyperbeam_trio.devices.exposition import (
+    CONTENT_TYPE,
+    events,
+    exposition,
+    exposition_of_all,
+)
 from hyperbeam_trio.message import Link, Message, Value, as_text, describe, public_keys
 
 _STYLE = """
@@ -71,11 +76,17 @@ class HyperbuddyDevice(Device):
 
     @key(volatile=True)
     async def metrics(self, base: Message, request: Message, context: Context) -> Value:
-        """The node's numbers, for Prometheus; `prometheus: false` turns them off."""
+        """The node's numbers, for Prometheus; `prometheus: false` turns them off.
+
+        Of a node of several processes those of all, by the label `worker`; with `alone` those of
+        the one that answers.
+        """
         if not context.config.prometheus:
             text, kind = "Prometheus metrics disabled.", "text/plain"
         else:
-            text, kind = exposition(context.node), CONTENT_TYPE
+            alone = request.bool("alone", False)
+            shown = exposition(context.node) if alone else await exposition_of_all(context.node)
+            text, kind = shown, CONTENT_TYPE
         return Message({"content-type": kind, "body": text})
 
     @key(volatile=True)

@@ -9,8 +9,10 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from hyperbeam_trio.message import Message
+from hyperbeam_trio.starting import answer_siblings
 from hyperbeam_trio.testing.node import running_node, served
 from tests.support.in_memory import Client, header
+from tests.support.workers import workers
 
 PAGE = "/~hyperbuddy@1.0/metrics"
 
@@ -21,9 +23,9 @@ async def client():
         yield Client(node)
 
 
-async def samples(client: Client) -> dict[tuple[str, ...], float]:
+async def samples(client: Client, page: str = PAGE) -> dict[tuple[str, ...], float]:
     """Every sample of the page, by its name and the values of its labels."""
-    response = await client.ask(PAGE)
+    response = await client.ask(page)
     assert header(response, "content-type") == "text/plain; version=0.0.4; charset=utf-8"
     found = {}
     for family in text_string_to_metric_families(response.body.decode()):
@@ -84,6 +86,28 @@ async def test_a_process_is_shown_with_its_newest_slot():
         found = await samples(client)
     assert found[("hyperbeam_schedulers",)] == 1
     assert found["hyperbeam_process_slot", "P"] == 7
+
+
+async def test_of_several_processes_all_are_shown(tmp_path):
+    async with running_node() as first, running_node() as second:
+        with workers(tmp_path, 2) as siblings:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(answer_siblings, first, siblings[0])
+                await nursery.start(answer_siblings, second, siblings[1])
+                await Client(first).ask("/~meta@1.0/build/node")
+                for _ in range(4):
+                    await Client(second).ask("/~meta@1.0/nothing")
+                found = await samples(Client(second))
+                alone = await samples(Client(second), PAGE + "&alone=true")
+                nursery.cancel_scope.cancel()
+    count = "http_server_duration_seconds_count"
+    assert found[count, "GET", "2xx", "0"] == 1
+    assert found[count, "GET", "4xx", "1"] == 4
+    assert found["http_server_duration_seconds_bucket", "GET", "+Inf", "4xx", "1"] == 4
+    assert found["cowboy_requests_total", "GET", "2xx", "0"] == 1
+    assert found["process_uptime_seconds", "0"] >= found["process_uptime_seconds", "1"] >= 0
+    assert found["event", "miss", "ao_result", "0"] >= 1
+    assert alone[count, "GET", "4xx"] == 4
 
 
 async def test_the_numbers_can_be_turned_off():
