@@ -198,9 +198,12 @@ class OlderMessages:
         `None` for the commitments of a message, which are taken with it.
         """
         try:
-            value = from_tabm(self._tabm(id))
+            return self._message(id)
         except BadRequest as problem:
             raise CorruptData(f"{id} can't be read: {problem.text}") from problem
+
+    def _message(self, id: str) -> Proven | None:
+        value = from_tabm(self._tabm(id))
         if isinstance(value, list):
             return _proven_list(id, value)
         commitments, rubbish = self._commitments(id)

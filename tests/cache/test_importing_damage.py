@@ -186,6 +186,14 @@ async def test_what_a_signature_covers_is_read_only_so_far(
     assert await cache.read(signed_id(message)) is None
 
 
+async def test_a_key_that_no_id_covers_is_told(cache: Cache, tmp_path: Path, kind: str) -> None:
+    layout = example()
+    layout[f"{M}/ao-types"] = To(U)
+    told = await imported(cache, tmp_path, kind, layout)
+    assert [one.key for one in told if isinstance(one, Damage)] == [f"message/{M}"]
+    assert await cache.exists(U)
+
+
 # What the disk gives.
 
 
