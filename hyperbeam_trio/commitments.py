@@ -17,6 +17,8 @@ Selector: TypeAlias = str | Sequence[str] | None
 NONE: Final = "none"
 ALL: Final = "all"
 
+_NESTED: Final = frozenset({Message, list})
+
 
 def select(
     message: Message, *, committers: Selector = None, commitment_ids: Selector = None
@@ -122,6 +124,8 @@ def without_false_inside(message: Message) -> Message:
     For whatever comes from elsewhere: its own commitments are checked apart, but a nested message
     could carry a signature that belongs to another, and be taken for it by its id.
     """
+    if _NESTED.isdisjoint(map(type, message.values())):
+        return message
     items = {key: _true_inside(value) for key, value in message.items()}
     return message if _same_objects(items, message) else _with_items(message, items)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -39,6 +39,8 @@ _PRIVATE = frozenset({b"cookie", b"authorization", b"access-control-request-head
 """Headers that stay with the request, for the devices and the answer that need them."""
 
 
+_CODEC_NAMES = (b"codec-device", b"content-type")
+
 _WISHES = {
     name.encode(): name
     for name in ("accept-bundle", "accept", "require-codec", "accept-codec", "host")
@@ -57,11 +59,11 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     of a signed message; `forged`, if a signature inside did not hold; `bodied`, if there was a
     body, which over HTTP/2 no header tells.
     """
-    headers = request.headers
-    signed = any(name == b"signature-input" for name, _ in headers)
+    headers, given = request.headers, dict(request.headers)
+    signed = b"signature-input" in given
     dropped = {name.lower().encode() for name in node.config.http_inbound_filter_keys}
     kept = headers if signed else public_headers(headers, dropped)
-    name = _codec_name(headers, request.target, negotiator)
+    name = _codec_name(given, request.target, negotiator)
     if name == ANS104.name and is_long(request):
         body = await read_upload(request, node)
     else:
@@ -76,7 +78,7 @@ async def read_request(request: HttpRequest, node: Node, negotiator: Negotiator)
     if signed and not message.commitments:
         message = message.without(*(n.decode("latin-1") for n in NEVER_KEYS | dropped))
     signed_part = without_false_inside(message)
-    private = {n.decode(): v for n, v in headers if n in _PRIVATE}
+    private = {n.decode(): given[n] for n in _PRIVATE if n in given}
     address = client_address(request, node.config.trusted_proxies)
     if address is not None:
         private["ip"] = address.encode()
@@ -101,17 +103,16 @@ def public_headers(
     ]
 
 
-def _codec_name(headers: Iterable[Header], target: bytes, negotiator: Negotiator) -> str:
+def _codec_name(headers: Mapping[bytes, bytes], target: bytes, negotiator: Negotiator) -> str:
     """The codec device that the body is in; a query key wins over a header."""
-    found = {name: value for name, value in headers if name in (b"codec-device", b"content-type")}
+    found = {name: headers[name] for name in _CODEC_NAMES if name in headers}
     _, _, query = target.partition(b"?")
-    for part in query.split(b"&"):
+    for part in query.split(b"&") if query else ():
         name, _, value = part.partition(b"=")
-        if name in (b"codec-device", b"content-type"):
+        if name in _CODEC_NAMES:
             found[name] = unquote_to_bytes(value)
-    if b"codec-device" in found:
-        return negotiator.name_of(found[b"codec-device"].decode("latin-1"))
-    return negotiator.name_of(found.get(b"content-type", b"").decode("latin-1"))
+    text = found.get(b"codec-device", found.get(b"content-type", b""))
+    return negotiator.name_of(text.decode("latin-1"))
 
 
 def _decode(name: str, headers: Iterable[Header], body: bytes, negotiator: Negotiator) -> Message:
@@ -154,14 +155,15 @@ def with_metadata(message: Message, request: HttpRequest) -> Message:
         target = request.target.decode("ascii")
     except UnicodeDecodeError:
         raise BadRequest(f"The request target {request.target!r} is not ASCII.") from None
-    values: dict[str, Value] = {"method": request.method.encode()}
-    if (message.signers and message.get("type") == b"Process") or "path" not in message:
-        values["path"] = target.encode()
+    values: dict[str, Value] = {"method": request.method.encode(), "path": target.encode()}
     values.update(_wishes(message, request))
-    if message.signers and message.get("type") != b"Process":
+    if not message.signers:
+        if "path" in message:
+            del values["path"]
+        if message.get("body") == b"":
+            message = message.without("body")
+    elif message.get("type") != b"Process":
         values = {key: value for key, value in values.items() if key not in message}
-    if not message.signers and message.get("body") == b"":
-        message = message.without("body")
     return _beside(message, values)
 
 
@@ -175,12 +177,12 @@ def _beside(message: Message, values: dict[str, Value]) -> Message:
 def _wishes(message: Message, request: HttpRequest) -> dict[str, Value]:
     """What the answer should be like: the message's own keys, else the headers beside it."""
     wishes: dict[str, Value] = {"accept-bundle": False, "accept": b"*/*"}
-    for name, value in reversed(request.headers):
-        wish = _WISHES.get(name)
-        if wish is not None:
-            wishes[wish] = value
-    for wish in _WISHES.values():
+    # Of equal headers the first one counts.
+    headers = dict(reversed(request.headers))
+    for name, wish in _WISHES.items():
         own = message.get(wish)
         if own is not None:
             wishes[wish] = own
+        elif name in headers:
+            wishes[wish] = headers[name]
     return wishes

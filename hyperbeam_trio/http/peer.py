@@ -13,6 +13,7 @@ PEER: Final = "ao-peer"
 PEER_PORT: Final = "ao-peer-port"
 
 _REAL_IP: Final = b"x-real-ip"
+_PORT_HEADER: Final = PEER_PORT.encode()
 
 
 def client_address(request: HttpRequest, proxies: Container[str]) -> str | None:
@@ -23,8 +24,10 @@ def client_address(request: HttpRequest, proxies: Container[str]) -> str | None:
     if request.peer is None:
         return None
     address = request.peer[0]
+    if address not in proxies:
+        return address
     told = next((value for name, value in request.headers if name == _REAL_IP), None)
-    if told is None or address not in proxies:
+    if told is None:
         return address
     try:
         return str(ip_address(told.decode("latin-1").strip()))
@@ -52,7 +55,7 @@ def with_peer(message: Message, request: HttpRequest, address: str | None) -> Me
 def _port(message: Message, request: HttpRequest) -> int | None:
     text = as_text(message.get(PEER_PORT))
     if text is None:
-        raw = next((v for n, v in request.headers if n == PEER_PORT.encode()), b"")
-        text = raw.decode("latin-1")
+        # Of equal headers the first one counts.
+        text = dict(reversed(request.headers)).get(_PORT_HEADER, b"").decode("latin-1")
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
     return number if 1 <= number <= 65535 else None
