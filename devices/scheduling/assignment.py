@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from hyperbeam_trio.codec.ids import link_id, signed_id
+from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.crypto.encoding import commitment_id
 from hyperbeam_trio.crypto.keyid import CONSTANT_AO, HMAC_SHA256, hmac_sha256
@@ -116,8 +116,8 @@ class Notary:
         self, message: Message, path: bytes, tip: Tip, block: BlockTime, milliseconds: int
     ) -> Draft:
         """The assignment of the slot behind `tip` to `message`, at a time and a block."""
-        slot = tip.slot + 1
-        chain = extend_chain(tip.chain if slot else None, signed_id(message)).encode()
+        slot, id = tip.slot + 1, signed_id(message)
+        chain = extend_chain(tip.chain if slot else None, id).encode()
         base = self._base_hashpath(tip) if self.with_base else None
         block_hash, process = block.hash.encode(), self.process.encode()
         items: dict[str, Value] = {
@@ -140,7 +140,7 @@ class Notary:
             block_hash,
             b"%d" % block.height,
             b"%d" % block.timestamp,
-            link_id(message).encode(),
+            id.encode(),
             *(b"ao", b"0", chain, path, process),
             b"%d" % slot,
             b"%d" % milliseconds,

@@ -29,7 +29,7 @@ from struct import Struct, error, unpack_from
 from typing import Final, NamedTuple, TypeAlias
 from zlib import crc32
 
-from hyperbeam_trio.cache.naming import block_of, named, names_in
+from hyperbeam_trio.cache.naming import SHORT, block_of, named, names_in
 from hyperbeam_trio.errors import BadRequest, CorruptData
 from hyperbeam_trio.message import Atom, Link, Message, Resolve, Value, describe
 
@@ -112,9 +112,13 @@ def _encode_values(
     values: list[bytes] = []
     for name in names:
         value = items[name]
-        kind, stored = (0, value) if type(value) is bytes else _encode_value(value)
-        kinds.append(kind)
-        values.append(stored)
+        if type(value) is bytes:
+            kinds.append(0)
+            values.append(value)
+        else:
+            kind, stored = _encode_value(value)
+            kinds.append(kind)
+            values.append(stored)
     return kinds, values
 
 
@@ -142,11 +146,20 @@ def _encode_page(seed: int, is_list: int, entries: list[_Entry]) -> bytes:
 def _page(
     seed: int, is_list: int, block: bytes, kinds: Sequence[int], values: Sequence[bytes]
 ) -> bytes:
+    begin = _page_begin if len(block) > SHORT else _kept_page_begin
+    page = begin(is_list, block, bytes(kinds), tuple(map(len, values))) + b"".join(values)
+    return page + _CRC.pack(crc32(page, seed))
+
+
+def _page_begin(is_list: int, block: bytes, kinds: bytes, sizes: tuple[int, ...]) -> bytes:
+    """All of a page that comes before its values; many have keys and sizes in common."""
     head = _HEAD.pack(_PAGE, is_list, len(kinds), len(block))
     first = _HEAD_BYTES + 5 * len(kinds) + 4 + len(block)
-    offsets = accumulate(map(len, values), initial=first)
-    page = b"".join((head, bytes(kinds), _offsets(len(kinds) + 1).pack(*offsets), block, *values))
-    return page + _CRC.pack(crc32(page, seed))
+    offsets = accumulate(sizes, initial=first)
+    return b"".join((head, kinds, _offsets(len(kinds) + 1).pack(*offsets), block))
+
+
+_kept_page_begin = lru_cache(maxsize=1024)(_page_begin)
 
 
 def _encode_inner(items: Mapping[str, Value], is_list: int) -> bytes:

@@ -139,10 +139,7 @@ class Staging:
             if id is None:
                 id = message._id = fresh_id(Message.of(self._plain(message, stored)))
             self._put(id, stored)
-        if not message.commitments:
-            return id, id
-        self._commit(id, message, depth)
-        return id, link_id(message)
+        return id, self._commit(id, message, depth) if message.commitments else id
 
     def _stored(self, items: Mapping[str, Value], depth: int) -> dict[str, Value]:
         stored = {}
@@ -231,8 +228,11 @@ class Staging:
 
     # Commitments.
 
-    def _commit(self, id: str, message: Message, depth: int) -> None:
-        """Stage all commitments, and what each id that they give the message stands for."""
+    def _commit(self, id: str, message: Message, depth: int) -> str:
+        """Stage all commitments, and what each id that they give the message stands for.
+
+        Gives the id under which a parent links the message.
+        """
         commitments = message.commitments
         for commitment in commitments.values():
             self._commitment(id, commitment, message)
@@ -242,6 +242,7 @@ class Staging:
             signed = [c for c in commitments.values() if c.committer is not None]
             named = signed or [c for c in commitments.values() if is_unsigned(c)]
             self._vouch(combined, id, named, message, depth)
+        return combined
 
     def _vouch(
         self, alias: str, id: str, commitments: list[Commitment], message: Message, depth: int
