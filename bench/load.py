@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
@@ -27,20 +28,38 @@ from hyperbeam_trio.message import Message
 ROUNDS = 5
 SETTLE_SECONDS = 0.3
 
+_STAMPED = 35 if sys.platform == "linux" else None
+"""SO_TIMESTAMPNS, which Python has no name for: the kernel notes when bytes come to a socket."""
+
 _PROBE = """
-import socket, time
-times, request = [], {request!r}
+import socket, struct, time
+came, read, request, stamped = [], [], {request!r}, {stamped}
 with socket.create_connection(("127.0.0.1", {port}), timeout=60) as connection:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    until = time.perf_counter() + {seconds}
-    while (begun := time.perf_counter()) < until:
+    if stamped is not None:
+        connection.setsockopt(socket.SOL_SOCKET, stamped, 1)
+    until = time.time() + {seconds}
+    while (begun := time.time_ns()) < until * 1e9:
         connection.sendall(request)
-        connection.recv(65536)
-        times.append(time.perf_counter() - begun)
+        _, notes, _, _ = connection.recvmsg(65536, 256)
+        read.append(time.time_ns() - begun)
+        at = [struct.unpack("@ll", data) for _, kind, data in notes if kind == stamped]
+        came.append(at[0][0] * 10**9 + at[0][1] - begun if at else read[-1])
         # Between requests the server is left to what keeps it busy.
         time.sleep(0.002)
-print(sorted(times)[int(0.99 * len(times))])
+for times in came, read:
+    print(sorted(times)[int(0.99 * len(times))] / 1e9)
 """
+
+
+class Answered(NamedTuple):
+    """Seconds until an answer came to the socket of whoever asked, and until it had been read.
+
+    On a machine of few cores the second also tells how long a client waits for one.
+    """
+
+    came: float
+    read: float
 
 
 class Load:
@@ -165,26 +184,35 @@ class Load:
             f"data = {head!r}.encode() + bytes({size})\n"
             "while True:\n    s.sendall(data)\n    s.recv(65536)\n"
         )
-        with _beside(program):
+        with _beside(_python(program)):
             yield
 
     @contextlib.contextmanager
     def keeping_busy(self, target: str, connections: int) -> Iterator[None]:
-        """Clients, in a process of their own, that ask for `target` again and again meanwhile."""
-        request = get_request(target, {})
-        program = (
-            f"from bench.load import drive\ndrive({self.port}, {request!r}, {connections}, 3600)\n"
-        )
-        with _beside(program):
+        """Clients, in a process of their own, that ask for `target` again and again meanwhile.
+
+        By wrk, if it is there: on a machine of two cores it stands less in the node's way.
+        """
+        with _beside(self._busy_client(target, connections)):
             # The clients say nothing when they have begun; this is no test, only a warm-up.
             time.sleep(SETTLE_SECONDS)
             yield
 
-    def p99(self, target: str, seconds: float) -> float:
+    def _busy_client(self, target: str, connections: int) -> list[str]:
+        wrk = shutil.which("wrk")
+        if wrk is not None:
+            url = f"http://127.0.0.1:{self.port}{target}"
+            return [wrk, "-t1", f"-c{connections}", "-d3600s", url]
+        asked = f"{self.port}, {get_request(target, {})!r}, {connections}, 3600"
+        return _python(f"from bench.load import drive\ndrive({asked})\n")
+
+    def p99(self, target: str, seconds: float) -> Answered:
         """As `percentile`, asked by one client in a process of its own, which rests in between."""
-        program = _PROBE.format(port=self.port, request=get_request(target, {}), seconds=seconds)
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-        return float(done.stdout)
+        request = get_request(target, {})
+        program = _PROBE.format(port=self.port, request=request, seconds=seconds, stamped=_STAMPED)
+        done = subprocess.run(_python(program), capture_output=True, check=True)
+        came, read = map(float, done.stdout.split())
+        return Answered(came, read)
 
     def _round(self, request: bytes, connections: int, seconds: float) -> float:
         before = cpu_seconds(self.process.pid)
@@ -200,15 +228,20 @@ class Load:
 
 
 @contextlib.contextmanager
-def _beside(program: str) -> Iterator[None]:
-    """A Python program that runs until the block ends."""
+def _beside(command: list[str]) -> Iterator[None]:
+    """A program that runs until the block ends."""
     root = str(Path(__file__).parents[1])
-    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL, cwd=root)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, cwd=root)
     try:
         yield
     finally:
         process.kill()
         process.wait()
+
+
+def _python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
 
 
 @contextlib.contextmanager
