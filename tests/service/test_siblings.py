@@ -85,6 +85,27 @@ async def test_what_can_not_be_answered_is_no_answer(three):
         assert await first.ask(1, "hello") == b"hello, 1"
 
 
+async def test_one_that_ends_in_the_middle_has_no_answer(three):
+    first, second, _ = three
+    told, asked = [], trio.Event()
+
+    async def never(question: str) -> bytes:
+        asked.set()
+        await trio.sleep_forever()
+        return b""
+
+    async def ask() -> None:
+        told.append(await second.ask(0, "hello"))
+
+    async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as ending:
+            await ending.start(first.serve, never)
+            nursery.start_soon(ask)
+            await asked.wait()
+            ending.cancel_scope.cancel()
+    assert told == [b""]
+
+
 async def test_a_worker_that_never_was_is_an_error(three):
     with pytest.raises(RemoteError, match="Worker 7"):
         await three[0].ask(7, "hello")
