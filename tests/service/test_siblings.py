@@ -97,12 +97,11 @@ async def test_one_that_ends_in_the_middle_has_no_answer(three):
     async def ask() -> None:
         told.append(await second.ask(0, "hello"))
 
-    async with trio.open_nursery() as nursery:
-        async with trio.open_nursery() as ending:
-            await ending.start(first.serve, never)
-            nursery.start_soon(ask)
-            await asked.wait()
-            ending.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery, trio.open_nursery() as ending:
+        await ending.start(first.serve, never)
+        nursery.start_soon(ask)
+        await asked.wait()
+        ending.cancel_scope.cancel()
     assert told == [b""]
 
 
