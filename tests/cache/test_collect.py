@@ -11,25 +11,14 @@ import trio
 import trio.testing
 
 from hyperbeam_trio.cache import Cache
-from hyperbeam_trio.cache.collect import Collector, Swept
+from hyperbeam_trio.cache.collect import Collector
 from hyperbeam_trio.codec.ids import fresh_id, message_id, signed_id
 from hyperbeam_trio.errors import BadRequest, CorruptData, NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message
-from tests.cache.test_commitments import committed, sign
-from tests.cache.test_verify import fill, flip, report
 from tests.support.dict_store import DictStore, RemoteDictStore
+from tests.support.filled import collect, committed, fill, flip, report, sign, swept_keys
 
 LARGE = b"x" * 5000
-
-
-async def collect(collector: Collector, dry_run: bool = False) -> list[Swept]:
-    with collector:
-        _ = [progress async for progress in collector.mark()]
-        return [swept async for swept in collector.sweep(dry_run=dry_run)]
-
-
-def swept_keys(found: list[Swept]) -> set[str]:
-    return {key for swept in found for key in swept.keys}
 
 
 async def test_nothing_goes_that_something_leads_to(cache: Cache, store: DictStore) -> None:

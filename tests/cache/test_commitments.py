@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import pytest
-import trio
 
 from hyperbeam_trio.cache import Cache
-from hyperbeam_trio.codec.commit import commit_signed, commit_unsigned
+from hyperbeam_trio.codec.commit import commit_unsigned
 from hyperbeam_trio.codec.ids import fresh_id, link_id, signed_id
-from hyperbeam_trio.commitment import Commitment, Evidence
 from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.crypto.encoding import combine_ids, hash_id
-from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.errors import CorruptData
 from hyperbeam_trio.message import Link, Message
 from tests.support.dict_store import DictStore
+from tests.support.filled import ALICE, BOB, committed, sign
 
-ALICE, BOB = Ed25519Wallet.generate(), Ed25519Wallet.generate()
 LARGE = b"x" * 5000
-
-
-async def sign(message: Message, wallet: Ed25519Wallet = ALICE, *committed: str) -> Message:
-    """`message` signed by `wallet` over `committed` or all keys; no unsigned commitment."""
-    signed = await commit_signed(
-        message, wallet, committed=committed or None, limiter=trio.CapacityLimiter(1)
-    )
-    return signed.with_commitments([c for c in signed.commitments.values() if c.committer])
 
 
 def holds(message: object) -> bool:
@@ -167,22 +155,6 @@ async def test_what_was_signed_comes_back_to_the_byte(cache: Cache) -> None:
     assert after.evidence is not None
     assert after.evidence.covers(loaded)
     assert not after.evidence.covers(loaded.set_values({"a": 2}).with_commitments([after]))
-
-
-def committed(message: Message, item: bytes) -> Commitment:
-    """A commitment of some other device whose evidence is a whole signed item."""
-    return Commitment(
-        id=hash_id(item),
-        device="ans104@1.0",
-        type="ed25519",
-        signature=b"s" * 64,
-        committed=tuple(message),
-        keyid="publickey:abc",
-        committer="address",
-        bundle=True,
-        extra=MappingProxyType({"original-tags": Message({"1": {"name": "A", "value": "b"}})}),
-        evidence=Evidence(dict(message), item=item),
-    )
 
 
 async def test_a_signed_item_is_not_stored_twice(cache: Cache, store: DictStore) -> None:

@@ -10,8 +10,8 @@ from hyperbeam_trio.cache.verify import Damage
 from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.errors import StoreError
 from hyperbeam_trio.message import Message
-from tests.cache.test_verify import fill, flip, report
 from tests.support.dict_store import DictStore
+from tests.support.filled import fill, flip, report
 
 
 async def test_a_copy_is_equal(store: DictStore) -> None:

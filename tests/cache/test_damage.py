@@ -11,9 +11,9 @@ from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.codec.ids import message_id
 from hyperbeam_trio.errors import CorruptData, NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message, same
-from tests.cache.test_commitments import sign
 from tests.cache.values import messages
 from tests.support.dict_store import DictStore
+from tests.support.filled import sign
 
 
 async def read_everything(cache: Cache, id: str, signed: str) -> list[object]:

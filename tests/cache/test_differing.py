@@ -11,8 +11,8 @@ from hyperbeam_trio.cache.differing import Difference, diff
 from hyperbeam_trio.cache.layout import NAMESPACES
 from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.message import Message
-from tests.cache.test_verify import fill, flip
 from tests.support.dict_store import DictStore
+from tests.support.filled import fill, flip
 
 KEYS = st.builds(str.__add__, st.sampled_from(NAMESPACES), st.sampled_from("aAbB_-09"))
 CONTENTS = st.dictionaries(KEYS, st.sampled_from([b"1", b"2"]))

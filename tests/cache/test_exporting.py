@@ -14,8 +14,8 @@ from hyperbeam_trio.cache.verify import Damage
 from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Message
-from tests.cache.test_verify import fill, flip
 from tests.support.dict_store import DictStore
+from tests.support.filled import fill, flip
 
 
 async def exported(store: DictStore, after: str = "") -> bytes:

@@ -23,8 +23,8 @@ from hyperbeam_trio.codec.ids import fresh_id
 from hyperbeam_trio.crypto.encoding import hash_id
 from hyperbeam_trio.errors import CorruptData, NecessaryMessageNotFound
 from hyperbeam_trio.message import Link, Message
-from tests.cache.test_collect import collect, swept_keys
 from tests.support.dict_store import DictStore
+from tests.support.filled import collect, swept_keys
 
 RANDOM = Random(11)
 ZERO = bytes(PAGE_BYTES)

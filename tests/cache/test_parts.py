@@ -24,8 +24,8 @@ from hyperbeam_trio.errors import (
     TooLarge,
 )
 from hyperbeam_trio.message import Link, Message
-from tests.cache.test_collect import collect, swept_keys
 from tests.support.dict_store import DictStore
+from tests.support.filled import collect, swept_keys
 
 LARGE = Random(7).randbytes(BATCH_BYTES + 3 * PART_BYTES + 17)
 

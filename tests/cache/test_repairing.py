@@ -8,8 +8,8 @@ from hyperbeam_trio.cache.record import encode
 from hyperbeam_trio.cache.repairing import Repair, repair
 from hyperbeam_trio.codec.ids import fresh_id
 from hyperbeam_trio.message import Link
-from tests.cache.test_verify import CHILD, fill, flip, report
 from tests.support.dict_store import DictStore
+from tests.support.filled import CHILD, fill, flip, report
 
 CHILD_KEY = f"message/{fresh_id(CHILD)}"
 

@@ -11,30 +11,10 @@ from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.codec.ids import fresh_id, message_id, signed_id
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Link, Message
-from tests.cache.test_commitments import sign
 from tests.support.dict_store import DictStore, RemoteDictStore
+from tests.support.filled import CHILD, fill, flip, report
 
 LARGE = b"x" * 5000
-CHILD = Message(body=LARGE, n=1)
-
-
-async def fill(store: DictStore) -> Message:
-    """A message of every sort, a result and a name; the signed message."""
-    cache = Cache(store)
-    signed = await sign(Message(child=CHILD, list=[1, [2, LARGE]]))
-    await cache.write(signed, names=["name"])
-    await cache.write_result("key", Message(result=1), inputs=[signed])
-    return signed
-
-
-async def report(store: DictStore, after: str = "") -> list[object]:
-    return [found async for found in verify(store, after=after) if not isinstance(found, Progress)]
-
-
-def flip(store: DictStore, key: str) -> None:
-    raw = bytearray(store.values[key])
-    raw[len(raw) // 2] ^= 1
-    store.values[key] = bytes(raw)
 
 
 async def test_an_intact_store_has_nothing_to_report(store: DictStore) -> None:

@@ -24,7 +24,7 @@ from hyperbeam_trio.http.upload import read_upload
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node, served
-from tests.cache.test_collect import collect, swept_keys
+from tests.support.filled import collect, swept_keys
 
 MIB = 1 << 20
 ALICE, BOB = Ed25519Wallet(bytes(range(32))), Ed25519Wallet(bytes(range(1, 33)))

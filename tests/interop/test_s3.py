@@ -18,9 +18,9 @@ from hyperbeam_trio.store import Store, open_store, open_stores
 from hyperbeam_trio.testing.faults import FaultyStore
 from hyperbeam_trio.testing.store import StoreContract
 from tests.interop.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed, running_seaweed
-from tests.stores.test_crash import start_writer
 from tests.stores.test_faults import STEPS, Bench, try_out
-from tests.stores.writer import SLOTS, batch
+from tests.stores.writer import batch
+from tests.support.writers import kill_after, race_for_slots, start_writer
 
 
 def bucket_of(where: Path) -> str:
@@ -119,41 +119,16 @@ async def test_a_repeated_create_of_one_writer_wins(seaweed: Seaweed, place: str
 
 
 async def test_processes_that_race_for_slots_win_each_once(seaweed: Seaweed, place: str):
-    won: dict[str, str] = {}
-
-    async def race(name: str) -> None:
-        process = await start_writer("slots", seaweed.uri(place), name)
-        assert process.stdout is not None
-        output = b"".join([chunk async for chunk in process.stdout])
-        await process.wait()
-        for slot in output.decode().split():
-            assert slot not in won
-            won[slot] = name
-
     with trio.fail_after(120):
-        async with trio.open_nursery() as nursery:
-            for name in ("one", "two", "three"):
-                nursery.start_soon(race, name)
-    store = await open_store(seaweed.uri(place))
-    assert len(won) == SLOTS
-    for slot, name in won.items():
-        assert await store.get(f"slot/{slot}") == name.encode()
-    await store.close()
+        await race_for_slots(seaweed.uri(place))
 
 
 async def test_a_killed_writer_loses_nothing_acknowledged(seaweed: Seaweed, place: str):
     """Batches may be there in part on S3, but always their first items, and never unreported."""
     with trio.fail_after(120):
         process = await start_writer("batches", seaweed.uri(place))
-        assert process.stdout is not None
-        output = b""
-        async for chunk in process.stdout:
-            output += chunk
-            if output.count(b"\n") > 60:
-                process.kill()
-        await process.wait()
+        acknowledged = set(await kill_after(process, 61))
     store = await open_store(seaweed.uri(place))
-    acknowledged = set(output.decode().split("\n")[:-1])
     for name in {key.split("/")[1] for key in await store.list("b/")} | acknowledged:
         found = [await store.get(key) for key in batch(name)]
         whole = list(batch(name).values())

@@ -14,7 +14,7 @@ from hyperbeam_trio.errors import ConfigError, CorruptData, StoreError
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.store import Store, open_store
 from hyperbeam_trio.testing.store import StoreContract
-from tests.stores.test_crash import check_batches, kill_after, start_writer
+from tests.support.writers import check_batches, kill_after, start_writer
 
 
 class TestBundle(StoreContract):

@@ -15,8 +15,8 @@ from hyperbeam_trio.errors import StoreError
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node
-from tests.cache.test_collect import collect
 from tests.devices.processes.conftest import USER, Running, spawn
+from tests.support.filled import collect
 from tests.support.legacy_guest import PROGRAM, spawn_guest
 from tests.support.shared_modules import shared_module
 
