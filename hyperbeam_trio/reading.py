@@ -133,6 +133,11 @@ def _parsed(value: Value, kind: type[Any]) -> Any:
 
 
 def _to_text(value: Value) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return _REQUIRED
     from hyperbeam_trio.message import as_text
 
     text = as_text(value)

