@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,27 @@ from hyperbeam_trio.errors import ConfigError, StoreError
 
 USERS: Final = "users.lock"
 """A file beside the store, empty, locked by those who have it open for writing."""
+WAIT_SECONDS: Final = 60.0
+"""Opening takes longer only where a crash left very much to recover."""
+_LOOK_SECONDS: Final = 0.005
 
 
 @contextmanager
 def locked_directory(path: Path) -> Iterator[None]:
-    """Hold the lock of an existing directory; waits for it. The system frees it with its holder."""
+    """Hold the lock of an existing directory. The system frees it with its holder.
+
+    Waits for it, in the calling thread, at most `WAIT_SECONDS`; then `ConfigError`.
+    """
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+        given_up = time.monotonic() + WAIT_SECONDS
+        while not _locks(directory, fcntl.LOCK_EX):
+            if time.monotonic() > given_up:
+                raise ConfigError(
+                    f"store {path}: another process has been opening it for {WAIT_SECONDS:.0f} "
+                    "seconds. Wait until it is done, or end it."
+                )
+            time.sleep(_LOOK_SECONDS)
         yield
     finally:
         os.close(directory)
@@ -41,7 +55,7 @@ class Users:
         except OSError as error:
             raise self._unusable(error) from error
         try:
-            shared = self._locks(fcntl.LOCK_SH)
+            shared = _locks(self._file, fcntl.LOCK_SH)
         except OSError as error:
             self.close()
             raise self._unusable(error) from error
@@ -56,9 +70,9 @@ class Users:
 
         Then the share is kept, unless two try at once and the other succeeds: close the store.
         """
-        if not self._locks(fcntl.LOCK_EX):
+        if not _locks(self._file, fcntl.LOCK_EX):
             # The system has taken the share away for the attempt.
-            self._locks(fcntl.LOCK_SH)
+            _locks(self._file, fcntl.LOCK_SH)
             raise StoreError(
                 f"store {self._place}: another process, such as a node, has it open; stop it first."
             )
@@ -73,9 +87,10 @@ class Users:
             f"to write and lock the file {USERS} in it."
         )
 
-    def _locks(self, how: int) -> bool:
-        try:
-            fcntl.flock(self._file, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+
+def _locks(file: int, how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -9,6 +9,7 @@ import pytest
 
 from hyperbeam_trio.errors import ConfigError, StoreError
 from hyperbeam_trio.store import open_store, open_stores
+from hyperbeam_trio.stores import directory_lock
 from hyperbeam_trio.stores.directory_lock import USERS, Users
 
 
@@ -96,3 +97,15 @@ async def test_a_store_that_was_not_opened_leaves_nothing_behind(tmp_path: Path)
         await open_store(f"fs:{tmp_path}")
     assert os.listdir(tmp_path / "stage") == []
     other.close()
+
+
+async def test_who_opens_a_store_for_ever_keeps_nobody_waiting_for_ever(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_lock, "WAIT_SECONDS", 0.0)
+    with (
+        directory_lock.locked_directory(tmp_path),
+        pytest.raises(ConfigError, match="another process has been opening it"),
+    ):
+        await open_store(f"{scheme}:{tmp_path}")
+    await (await open_store(f"{scheme}:{tmp_path}")).close()
