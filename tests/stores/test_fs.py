@@ -1,7 +1,6 @@
 """What is special to files: names, interrupted batches, damage, and disks that fail."""
 
 import os
-import sys
 from pathlib import Path
 from random import Random
 
@@ -15,6 +14,7 @@ from hyperbeam_trio.store import MAX_KEY_BYTES, check_key, open_store
 from hyperbeam_trio.stores.fs import FsStore
 from hyperbeam_trio.stores.fs_disk import Disk
 from hyperbeam_trio.stores.fs_names import Names, escape, unescape
+from tests.support.full_disk import put_on_full_disk
 from tests.support.power_cut import CutDisk
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -201,26 +201,8 @@ async def test_a_failing_disk_is_reported_and_batches_stay_whole(tmp_path: Path,
 
 
 async def test_a_full_disk_is_reported_and_nothing_is_lost(tmp_path: Path):
-    """The file size limit of a process acts as a disk that is full."""
-    script = (
-        "import resource, signal, trio\n"
-        "from hyperbeam_trio.errors import StoreError\n"
-        "from hyperbeam_trio.store import open_store\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "async def main():\n"
-        f"    store = await open_store('fs:{tmp_path}/data')\n"
-        "    await store.put({'k': b'1'})\n"
-        "    try:\n"
-        "        await store.put({'k': b'2', 'big': b'x' * 1_000_000})\n"
-        "    except StoreError as error:\n"
-        "        print(error)\n"
-        "    await store.put({'after': b'a'})\n"
-        "    await store.close()\n"
-        "trio.run(main)\n"
-    )
-    done = await trio.run_process([sys.executable, "-c", script], capture_stdout=True)
-    assert b"the disk is full" in done.stdout
+    told = await put_on_full_disk(f"fs:{tmp_path}/data", {"k": b"1"}, {"k": 1, "big": 1_000_000})
+    assert "the disk is full" in told
     store = await FsStore.open(str(tmp_path / "data"), {})
     assert await store.list() == ["after", "k"]
     assert await store.get("k") == b"1"

@@ -12,6 +12,7 @@ import trio
 from hyperbeam_trio.errors import ConfigError, CorruptData, StoreError
 from hyperbeam_trio.store import open_store
 from hyperbeam_trio.stores.lmdb import LmdbStore
+from tests.support.full_disk import put_on_full_disk
 
 
 @pytest.fixture
@@ -98,27 +99,9 @@ async def test_growth_by_another_process_is_followed(place: Path):
 
 
 async def test_a_full_disk_is_reported_and_nothing_is_lost(place: Path):
-    """The file size limit of a process acts as a disk that is full."""
     await fill(place, {"k": b"1"})
-    script = (
-        "import resource, signal, trio\n"
-        "from hyperbeam_trio.errors import StoreError\n"
-        "from hyperbeam_trio.store import open_store\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "async def main():\n"
-        f"    store = await open_store('lmdb:{place}')\n"
-        "    await store.put({'before': b'b'})\n"
-        "    try:\n"
-        "        await store.put({'big': b'x' * 1_000_000, 'k': b'2'})\n"
-        "    except StoreError as error:\n"
-        "        print(error)\n"
-        "    await store.put({'after': b'a'})\n"
-        "    await store.close()\n"
-        "trio.run(main)\n"
-    )
-    done = await trio.run_process([sys.executable, "-c", script], capture_stdout=True)
-    assert b"store lmdb" in done.stdout
+    told = await put_on_full_disk(f"lmdb:{place}", {"before": b"b"}, {"big": 1_000_000, "k": 1})
+    assert "store lmdb" in told
     store = await LmdbStore.open(str(place), {})
     assert await store.list() == ["after", "before", "k"]
     assert await store.get("k") == b"1"
