@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -17,7 +18,6 @@ from hyperbeam_trio.codec.components import (
     keys_of,
     keys_signed,
     ordered,
-    parameters_of,
     whole,
 )
 from hyperbeam_trio.codec.layout import Layout, lay_out
@@ -44,6 +44,7 @@ from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Message, Value
 from hyperbeam_trio.verifiers import register_verifier
 
+_LONGEST_KEPT: Final = 1024
 _BODY_KEYS: Final = (None, b"body", b"data")
 _NOTHING: Final[Mapping[str, Value]] = MappingProxyType({})
 
@@ -86,10 +87,10 @@ async def commit_signed(
     """
     draft = _Draft(message, committed, bundle, order)
     hashpath = message.hashpath if tag is None else tag
-    unsigned = draft.commitment(wallet.algorithms[0], wallet.keyid, wallet.address, hashpath)
-    base = draft.base(unsigned)
+    type_, keyid = wallet.algorithms[0], wallet.keyid
+    base = draft.base(type_, keyid, hashpath)
     signature = await wallet.sign_async(base, limiter=limiter)
-    signed = draft.finished(unsigned, base, signature)
+    signed = draft.commitment(type_, keyid, wallet.address, hashpath, base, signature)
     return draft.with_hmac(_with(message, signed, message.commitments.values()), None, None)
 
 
@@ -114,46 +115,57 @@ class _Draft:
         self._lines = base_of(components, "")
         self._components = listed_names(tuple(names))
 
+    def base(self, type_: str, keyid: str, tag: str | None) -> bytes:
+        """The bytes to be signed."""
+        bundle = True if self._bundle else None
+        usual = tag is None and len(keyid) <= _LONGEST_KEPT
+        write = _kept_parameters if usual else _parameters
+        return self._lines + (self._components + write(type_, keyid, bundle, tag)).encode()
+
     def commitment(
-        self, type_: str, keyid: str, committer: str | None, tag: str | None
+        self,
+        type_: str,
+        keyid: str,
+        committer: str | None,
+        tag: str | None,
+        base: bytes,
+        signature: bytes,
     ) -> Commitment:
-        return Commitment(
-            id="",
-            device=DEVICE,
-            type=type_,
-            signature=b"",
-            committed=self._keys,
-            keyid=keyid,
-            committer=committer,
-            bundle=True if self._bundle else None,
-            extra=MappingProxyType({"tag": tag.encode()}) if tag is not None else _NOTHING,
-        )
-
-    def base(self, commitment: Commitment) -> bytes:
-        parameters = parameters_text(parameters_of(commitment), SIGNED_PARAMETERS)
-        return self._lines + (self._components + parameters).encode()
-
-    def finished(self, draft: Commitment, base: bytes, signature: bytes) -> Commitment:
+        """What `signature` over `base` makes of the draft."""
         return Commitment(
             commitment_id(signature),
-            draft.device,
-            draft.type,
+            DEVICE,
+            type_,
             signature,
-            draft.committed,
-            draft.keyid,
-            draft.committer,
-            draft.bundle,
-            draft.extra,
+            self._keys,
+            keyid,
+            committer,
+            True if self._bundle else None,
+            _NOTHING if tag is None else MappingProxyType({"tag": tag.encode()}),
             Evidence(self._values, base=base, body=self._body),
         )
 
     def with_hmac(self, message: Message, keyid: str | None, secret: bytes | None) -> Message:
+        """The message with the HMAC commitment, in the place of one with the same keyid."""
         text, key, committer = _hmac_key(keyid, secret)
-        commitment = self.commitment(HMAC_SHA256, text, committer, None)
-        base = self.base(commitment)
-        made = self.finished(commitment, base, hmac_sha256(key, base))
+        base = self.base(HMAC_SHA256, text, None)
+        made = self.commitment(HMAC_SHA256, text, committer, None, base, hmac_sha256(key, base))
         others = [c for c in message.commitments.values() if c.keyid != text]
         return _with(message, made, others)
+
+
+def _parameters(type_: str, keyid: str, bundle: bool | None, tag: str | None) -> str:
+    """The parameters of a commitment, as they stand in its base."""
+    given = {"alg": type_, "keyid": keyid}
+    if bundle is not None:
+        given["bundle"] = "true" if bundle else "false"
+    if tag is not None:
+        given["tag"] = tag
+    return parameters_text(given, SIGNED_PARAMETERS)
+
+
+_kept_parameters = lru_cache(maxsize=256)(_parameters)
+"""Many messages are committed to alike, by the same signer."""
 
 
 def _with(message: Message, made: Commitment, others: Iterable[Commitment]) -> Message:
