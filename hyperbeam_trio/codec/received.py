@@ -115,10 +115,13 @@ class Received:
     def _is_own_type(self, given: SignatureInput) -> bool:
         """Whether a signed `content-type` is a key, which travels as a part beside the others.
 
-        It is what was signed if all else that has to be in a body now was a link at that time.
+        It is what was signed if all else that has to be in a body now was a link at that time. With
+        all that is nested in it, a message that had a body then has its digest signed too.
         """
-        if "content-type" not in self.inside or given.parameters.get("bundle") == "true":
+        if "content-type" not in self.inside:
             return False
+        if given.parameters.get("bundle") == "true":
+            return "content-digest" not in given.components
         values = {key: self.tabm[key] for key in self.inside if key != "content-type"}
         binaries = {key: value for key, value in values.items() if isinstance(value, bytes)}
         return all(key == self.inline or len(v) <= LINE_BYTES for key, v in binaries.items())

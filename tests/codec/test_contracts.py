@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hyperbeam_trio.codec.commit import commit_unsigned
@@ -57,6 +57,7 @@ def in_any_order(message):
 
 @settings(max_examples=80, deadline=None)
 @given(message=messages(), bundle=st.booleans())
+@example(message=Message.of({"content-type": b" padded "}), bundle=True)
 def test_a_commitment_travels_with_its_message(message, bundle):
     committed = commit_unsigned(message, bundle=bundle)
     sent = encode(committed, bundle=True)
