@@ -101,7 +101,10 @@ class DataItem(ItemHeader):
         return human_id(sha256(self.digest_with(self.data_hash, _NO_OWNER)).digest())
 
     def verify(self) -> bool:
-        """Whether the signature holds; never for an unsigned item."""
+        """Whether the signature holds; never for an unsigned item, or for data not read yet."""
+        whole = self.data.obj
+        if isinstance(whole, Elsewhere) and whole.deep_hash is None:
+            return False
         return self.is_signed and self.verifies_with(self.data_hash)
 
     def sign(self, wallet: Wallet, number: int | None = None) -> DataItem:

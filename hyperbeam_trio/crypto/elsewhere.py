@@ -25,5 +25,9 @@ class Elsewhere(bytes):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Elsewhere) and self.digest == other.digest
 
+    def __ne__(self, other: object) -> bool:
+        # Not by default, as elsewhere in Python: that of bytes would compare the one byte.
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.digest)

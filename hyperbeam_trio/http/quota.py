@@ -25,14 +25,18 @@ class Quota:
 
     def __init__(self) -> None:
         self._minutes: dict[int, int] = {}
+        self._used = 0
 
     @property
     def used(self) -> int:
         """Bytes of the last hour."""
-        return sum(self._recent().values())
+        gone = trio.current_time() - HOUR
+        while self._minutes and ((oldest := next(iter(self._minutes))) + 1) * MINUTE <= gone:
+            self._used -= self._minutes.pop(oldest)
+        return self._used
 
-    def take(self, size: int, limit: int) -> None:
-        """Count `size` bytes, if they are within `limit` an hour; a limit of 0 is none.
+    def check(self, size: int, limit: int) -> None:
+        """Whether there is room for `size` bytes within `limit` an hour; a limit of 0 is none.
 
         Raises `QuotaExceeded` (429), which says after how many seconds there is room for them, and
         `TooLarge` (413) for what never has room.
@@ -45,21 +49,21 @@ class Quota:
                 f"This node takes uploads of {limit} bytes in an hour, and has had {self.used}.",
                 self._wait(over),
             )
+
+    def take(self, size: int, limit: int) -> None:
+        """Count `size` bytes; raises as `check` does."""
+        self.check(size, limit)
         self.count(size)
 
     def count(self, size: int) -> None:
         """Count bytes that have come in any case."""
+        self._used = self.used + size
         minute = int(trio.current_time() // MINUTE)
-        recent = self._recent()
-        self._minutes = {**recent, minute: recent.get(minute, 0) + size}
-
-    def _recent(self) -> dict[int, int]:
-        first = trio.current_time() - HOUR
-        return {m: size for m, size in self._minutes.items() if (m + 1) * MINUTE > first}
+        self._minutes[minute] = self._minutes.get(minute, 0) + size
 
     def _wait(self, over: int) -> int:
         """Seconds until `over` of the bytes are an hour ago."""
-        for minute, size in self._recent().items():
+        for minute, size in self._minutes.items():
             over -= size
             if over <= 0:
                 return math.ceil((minute + 1) * MINUTE + HOUR - trio.current_time())
@@ -67,18 +71,19 @@ class Quota:
 
 
 class Admission:
-    """What one upload takes of the quota of its node; `length` is what its sender announced.
+    """What one upload takes of the quota of its node.
 
-    Who says that it is by one who may write anyway is let in, and counted if that turns out false.
+    It counts as it comes: what was only announced, perhaps never to be sent, takes nothing of what
+    others may bring. But an announced `length` for which there is no room is refused at once. Who
+    says that it is by one who may write anyway is let in, and counted if that turns out false.
     """
 
     def __init__(self, header: ItemHeader, length: int | None, node: Node) -> None:
         self._node = node
-        self._length = length
         writers = {node.operator, node.address, *node.config.cache_writers}
         self._is_stranger = not (header.is_signed and header.address in writers)
-        if length is not None:
-            self._take(length)
+        if self._is_stranger and length is not None:
+            node.uploads.check(length, node.config.upload_quota)
 
     def _take(self, size: int) -> None:
         if self._is_stranger:
@@ -87,15 +92,10 @@ class Admission:
     async def counted(
         self, begun: bytes, chunks: AsyncIterator[bytes]
     ) -> AsyncGenerator[bytes, None]:
-        """The chunks behind `begun`; where no length was announced they count one by one.
-
-        Close it when you stop early.
-        """
-        if self._length is None:
-            self._take(len(begun))
+        """The chunks behind `begun`, all of them counted. Close it when you stop early."""
+        self._take(len(begun))
         async for chunk in chunks:
-            if self._length is None:
-                self._take(len(chunk))
+            self._take(len(chunk))
             yield chunk
 
     @contextmanager

@@ -90,6 +90,21 @@ async def test_who_only_pretends_to_be_the_operator_is_counted() -> None:
         assert (await upload(url, OPERATOR, known=True, spoilt=False)).status_code == 200
 
 
+async def test_what_is_announced_and_does_not_come_takes_no_room() -> None:
+    item = DataItem.create(bytes(4 * MIB)).sign(STRANGER).to_bytes()
+    head = f"POST /~meta@1.0/build/node HTTP/1.1\r\nhost: x\r\ncontent-length: {len(item)}\r\n"
+    async with running_node(**FEW) as node, served(node) as url:
+        for _ in range(2):
+            port = int(url.rstrip("/").rpartition(":")[2])
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(f"{head}content-type: application/ans104\r\n\r\n".encode())
+                await stream.send_all(item[: MIB + MIB // 4])
+                await stream.send_eof()
+                await stream.receive_some()
+        assert 0 < node.uploads.used < 3 * MIB
+        assert (await upload(url, STRANGER, known=True, spoilt=False)).status_code == 200
+
+
 async def test_a_refused_upload_leaves_nothing() -> None:
     async with running_node(upload_quota=MIB + MIB // 2) as node, served(node) as url:
         before = await node.store.list()
