@@ -116,7 +116,7 @@ def _encode_values(
             kinds.append(0)
             values.append(value)
         else:
-            kind, stored = _encode_value(value)
+            kind, stored = value if isinstance(value, Encoded) else _encode_value(value)
             kinds.append(kind)
             values.append(stored)
     return kinds, values
@@ -173,11 +173,9 @@ def _offsets(count: int) -> Struct:
     return Struct(f"<{count}I")
 
 
-def _encode_value(value: Value | Encoded) -> tuple[int, bytes]:
+def _encode_value(value: Value) -> tuple[int, bytes]:
     encoder = _ENCODERS.get(type(value))
-    if encoder is not None:
-        return encoder(value)
-    return value if isinstance(value, Encoded) else _encode_derived(value)
+    return _encode_derived(value) if encoder is None else encoder(value)
 
 
 def encode_texts(texts: Sequence[str]) -> Encoded:

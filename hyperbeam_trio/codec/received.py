@@ -201,24 +201,24 @@ def _kept_committed(
 def _commitment(label: str, signature: bytes, given: SignatureInput, cover: _Cover) -> Commitment:
     evidence = None
     if cover.base is not None:
-        base = cover.base + _signed_params(label, given, cover).encode()
+        base = cover.base + _signed_params(label, given, cover)
         evidence = Evidence(cover.values, base=base)
     return read_commitment(label, signature, given, cover.committed, evidence)
 
 
-def _signed_params(label: str, given: SignatureInput, cover: _Cover) -> str:
+def _signed_params(label: str, given: SignatureInput, cover: _Cover) -> bytes:
     """The text of `@signature-params` that was signed: in our form the bare type is the `alg`."""
     if not label.startswith((LABEL_PREFIX, _JUNE)):
-        return given.text
+        return given.text.encode()
     if len(given.text) > LONGEST_KEPT:
         return _params_of(cover.names, tuple(given.parameters.items()))
     return _kept_params(cover.names, tuple(given.parameters.items()))
 
 
-def _params_of(names: tuple[str, ...], parameters: tuple[tuple[str, str | int], ...]) -> str:
+def _params_of(names: tuple[str, ...], parameters: tuple[tuple[str, str | int], ...]) -> bytes:
     found = dict(parameters)
     type_ = device_and_type(str(found.get("alg", "")))[1]
-    return signature_params(names, {**found, "alg": type_})
+    return signature_params(names, {**found, "alg": type_}).encode()
 
 
 _kept_params = lru_cache(maxsize=256)(_params_of)
