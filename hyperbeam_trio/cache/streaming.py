@@ -11,6 +11,8 @@ import trio
 
 from hyperbeam_trio.cache.intake import Intake
 from hyperbeam_trio.cache.item_source import ItemSource
+from hyperbeam_trio.cache.layout import DATA
+from hyperbeam_trio.cache.record import damaged
 from hyperbeam_trio.cache.spans import Span, SpanReader, SpanValues, holds_bundle
 from hyperbeam_trio.codec.ans104 import ANS104, linked_message, read_item, takes_link
 from hyperbeam_trio.codec.ids import link_id, linked_body
@@ -61,12 +63,18 @@ class StoredBody:
         return len(self.head) + self.link.size
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """All of them; raises as `Cache.read_pieces` does."""
+        """All of them, and never another number; raises as `Cache.read_pieces` does."""
         if self.head:
             yield self.head
+        left = self.link.size
         async with aclosing(self.cache.read_pieces(self.link)) as parts:
             async for part in parts:
+                left -= len(part)
+                if left < 0:
+                    break
                 yield part
+        if left:
+            raise damaged(DATA + self.link.id, f"it has other than {self.link.size} bytes")
 
 
 def is_large(value: Value, cache: Cache) -> bool:

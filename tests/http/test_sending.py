@@ -177,6 +177,18 @@ async def test_damage_in_the_middle_ends_the_request() -> None:
         assert await peer.store.list() == before
 
 
+@pytest.mark.parametrize("wrong", [-MIB, MIB], ids=["too little", "too much"])
+async def test_no_more_and_no_less_is_sent_than_was_announced(wrong: int) -> None:
+    # What comes behind the announced end would be a request of its own to who reads it.
+    async with running_node(**FEW) as node, sink() as (place, received):
+        link = await node.cache.write_pieces(pieces_of(LARGE))
+        said = Link(link.id, link.kind, link.size + wrong)
+        message = Message({"path": "/x", "method": "POST"}).set_values({"body": said})
+        with pytest.raises(CorruptData):
+            await ask(node, place, message, allow_private=True, deadline=20)
+        assert received[0] <= said.size
+
+
 @pytest.mark.parametrize("form", ["item", "http"])
 async def test_memory_is_constant(tmp_path: Path, form: str) -> None:
     size = 48 * MIB
@@ -221,7 +233,10 @@ async def sink() -> AsyncIterator[tuple[str, list[int]]]:
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
         received[0] = len(head.partition(b"\r\n\r\n")[2])
         while received[0] < length:
-            received[0] += len(await stream.receive_some(65536))
+            chunk = await stream.receive_some(65536)
+            received[0] += len(chunk)
+            if not chunk:
+                return
         await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 
     async with trio.open_nursery() as nursery:
