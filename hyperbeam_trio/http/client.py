@@ -267,7 +267,8 @@ class HttpClient:
         async with self._pool.use(call.origin, guarded=guarded, fresh=fresh) as connection:
             reader, begun = AnswerReader(call.method), monotonic()
             try:
-                self.exchanges.uploaded += await _send(call, connection, self._settings)
+                sent, whole = await _send(call, connection, self._settings)
+                self.exchanges.uploaded += sent
                 while not reader.has_head:
                     await _receive(call, connection, reader, self._settings)
                 log.debug("%s %d", call.place, reader.status)
@@ -276,12 +277,15 @@ class HttpClient:
                 self.exchanges.downloaded += reader.received
                 if reader.has_head:
                     self.exchanges.add(call.method, reader.status, monotonic() - begun)
-            if reader.is_clean():
+            if whole and reader.is_clean():
                 self._pool.keep(connection)
 
 
-async def _send(call: Call, connection: Connection, settings: ClientSettings) -> int:
-    """Send a request; how many of its bytes were taken."""
+async def _send(call: Call, connection: Connection, settings: ClientSettings) -> tuple[int, bool]:
+    """Send a request; how many of its bytes were taken, and whether those are all.
+
+    A peer that has enough of it may answer before; then what it says is what counts.
+    """
     sent = 0
     try:
         async with aclosing(call.parts()) as parts:
@@ -290,10 +294,13 @@ async def _send(call: Call, connection: Connection, settings: ClientSettings) ->
                     await connection.stream.send_all(part)
                 sent += len(part)
     except trio.TooSlowError:
-        raise DeadlineExceeded(f"{call.place}: the request is not taken.") from None
+        if not connection.has_word():
+            raise DeadlineExceeded(f"{call.place}: the request is not taken.") from None
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         log.debug("%s: the connection broke, perhaps after an answer that says why", call.place)
-    return sent
+    else:
+        return sent, True
+    return sent, False
 
 
 async def _receive(

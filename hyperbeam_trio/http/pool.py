@@ -63,6 +63,13 @@ class Connection:
         # Over TLS a peer may send session tickets at any time.
         return bool(ahead) and self.stream is not self.socket
 
+    def has_word(self) -> bool:
+        """Whether something that the peer said waits to be read."""
+        try:
+            return bool(self.socket.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Close at once, without a farewell."""
         self.socket.close()

@@ -46,6 +46,19 @@ async def test_a_server_that_takes_nothing_is_given_up(clock):
             await client.request("POST", f"http://127.0.0.1:{port}/", body=bytes(32 << 20))
 
 
+async def test_what_a_server_says_that_takes_no_more_is_heard(clock):
+    async def full(peer: RawClient) -> None:
+        await peer.until(b"\r\n\r\n")
+        await peer.send(answer(b"too long", 413))
+        await trio.sleep_forever()
+
+    async with scripted(full) as port, HttpClient(HERE) as client:
+        found = await client.request("POST", f"http://127.0.0.1:{port}/", body=bytes(32 << 20))
+        assert (found.status, found.body) == (413, b"too long")
+        # The server would take the next request for the rest of this one.
+        assert client.statistics().open == 0
+
+
 async def test_a_host_that_accepts_nothing_is_given_up(clock):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
