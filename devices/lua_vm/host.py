@@ -6,7 +6,6 @@ worker threads and needs the event loop from a host function must go there himse
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +18,11 @@ from hyperbeam_trio.devices.lua_vm.sandbox import Limits
 from hyperbeam_trio.devices.lua_vm.values import Reader, to_lua
 from hyperbeam_trio.errors import NodeError
 
-HASTY_BYTES: Final = 4 << 20
+HASTY_BYTES: Final = 1 << 20
 """How much memory a guest may take in a call that is made in haste."""
+
+PERIOD: Final = 0.05
+"""Seconds of CPU time after which a running guest looks at its host again."""
 
 HostFunction: TypeAlias = Callable[..., Any]
 """Takes results of Lua as positional arguments; gives one value, or a tuple of several."""
@@ -44,7 +46,8 @@ class Host:
     stands still. `write` takes what the guest printed, once at the end of a call that printed.
     `check` is called several times a second of a running guest and ends it by raising, as
     `trio.from_thread.check_cancelled` does. With `haste` whoever calls can't be kept waiting: after
-    so many seconds of CPU time, or when it needs much memory, the guest is ended with `GuestLimit`.
+    so many seconds of CPU time of the process, or when it needs much memory, the guest is ended
+    with `GuestLimit`; up to there it can't tell.
     """
 
     functions: Mapping[str, HostFunction] = field(default_factory=dict)
@@ -92,7 +95,7 @@ class Bridge:
         self._limits = limits
         self._memory = limits.memory
         self._deadline = 0.0
-        self._haste_ends = math.inf
+        self._looked = False
 
     def close(self) -> None:
         """Lets go of the runtime."""
@@ -105,22 +108,21 @@ class Bridge:
         self.late = False
         self.tape = []
         self._replay = None if replay is None else iter(replay)
-        self._memory, self._haste_ends = self._limits.memory, math.inf
+        self._memory, self._looked = self._limits.memory, False
         self._deadline = time.monotonic() + self._limits.seconds
         if host.haste is not None:
             held: int = self.runtime.get_memory_used()
             self._memory = min(self._memory, held + HASTY_BYTES)
-            self._haste_ends = time.thread_time() + host.haste
 
     @property
     def is_replaying(self) -> bool:
         """Whether this call has been made before."""
         return self._replay is not None
 
-    def arm(self) -> bool:
-        """From here on memory is limited. Whether the call is made in haste."""
+    def arm(self) -> float:
+        """From here on memory is limited. CPU time in seconds after which `check` is due again."""
         self.runtime.set_max_memory(self._memory)
-        return self.host.haste is not None
+        return PERIOD if self.host.haste is None else self.host.haste
 
     def disarm(self) -> None:
         """From here on memory is not limited: the binding allocates unprotected."""
@@ -128,7 +130,10 @@ class Bridge:
 
     def check(self) -> bool:
         """Whether the guest must end now."""
-        self.late = time.monotonic() > self._deadline or time.thread_time() > self._haste_ends
+        # The first look comes at once. In haste there is no second one, since each takes some of
+        # the instructions between two hooks, and the same call without haste has fewer looks.
+        hastes = self.host.haste is not None and self._looked
+        self.late, self._looked = hastes or time.monotonic() > self._deadline, True
         try:
             self.host.check()
         except BaseException as reason:

@@ -35,8 +35,11 @@ REPLAY_FACTOR = 8
 LONGEST_REPLAY = 256
 """How many calls a replay may have before a checkpoint is tried."""
 
-HASTY_SECONDS = 0.001
-"""How long a call in haste may take."""
+HASTY_SECONDS = 0.0015
+"""How long a call in haste may take, in CPU time of the whole process: other threads count."""
+
+SHORT_SECONDS = 0.0005
+"""After a call that took longer the next one is not made in haste."""
 
 HASTY_MEMORY = 8 << 20
 """No calls in haste on a VM that holds more: single instructions may take long there."""
@@ -75,8 +78,8 @@ class _Program:
     setback: int = FIRST_SETBACK
 
     def note(self, seconds: float, answers: Sequence[HostCall]) -> None:
-        """A call was made without haste: after enough short ones the next may be made in haste."""
-        if answers or seconds > HASTY_SECONDS / 2:
+        """A call was made: after enough short ones the next may be made in haste."""
+        if answers or seconds > SHORT_SECONDS:
             self.patience = max(self.patience, FIRST_SETBACK)
         elif self.patience:
             self.patience -= 1
@@ -173,8 +176,8 @@ class LuaState:
         if not keep:
             return results, self
         took, answers = time.thread_time() - start, vm.host_calls()
-        if host.haste is None:
-            self._program.note(took, answers)
+        # In haste too: what goes in and comes out takes its time as well, and nothing ends that.
+        self._program.note(took, answers)
         made_by = _Call(function, arguments, live, now, answers)
         seconds = self._seconds + took
         return results, LuaState(self._program, vm, parent=self, call=made_by, seconds=seconds)
@@ -199,7 +202,7 @@ class LuaState:
         clock: Callable[[], float],
         write: Callable[[bytes], None],
     ) -> tuple[list[Any], LuaState]:
-        """As `call` without a host, in about a millisecond at most.
+        """As `call` without a host, in about a millisecond at most, and with the same outcome.
 
         Raises `TooHasty` if it takes longer, needs much memory, or asks the host for something:
         nothing has happened then, and `call` will do.

@@ -64,7 +64,7 @@ local function enter(name, time, f, ...)
   kit.set_time(time)
   called = name
   kit.begin()
-  if arm() then kit.hurry() end
+  kit.look_every(arm())
   return leave(xpcall(f, on_error, ...))
 end
 

@@ -15,15 +15,13 @@ local STEP = 1000       -- instructions between two hooks
 local FINE = 50         -- the same for a guest whose instructions turned out to be slow
 local BRANCH = 250      -- the same inside a coroutine; each new coroutine pays it in advance
 local SLOW = 0.01       -- seconds of CPU time that STEP instructions may take
-local PERIOD = 0.05     -- seconds of CPU time between two questions to the host
-local HASTY = 250       -- instructions between two hooks for a host that can't wait
-local SHORTLY = 0.0005  -- seconds of CPU time between two questions to such a host
 local FREE = 4096       -- bytes that a C function may handle without paying
 local LONGEST_OVERFLOW = 200 -- bytes of the longest text by which Lua reports a full stack
 local MEMORY = "not enough memory"
 local BUFFER = "not enough memory for buffer allocation" -- how library functions say the same
 
-local left, look, over, period = maxinteger, math.huge, nil, PERIOD
+local left, look, over = maxinteger, math.huge, nil
+local period = 0 -- seconds of CPU time between two questions to the host
 local stepped, fine -- when the last hook struck, and fine ones until the pace is judged again
 
 local function stop(reason)
@@ -86,16 +84,13 @@ local function on_branch_step() spend(BRANCH) end
 -- Called when a guest starts. The hook is set anew so that its count starts at nought: a budget
 -- must not depend on what the VM did before. Short calls never look at the clock.
 function kit.begin()
-  over, left, look, stepped, period = nil, budget, 0, nil, PERIOD
+  over, left, look, stepped = nil, budget, 0, nil
   sethook(on_step, "", STEP)
 end
 
--- For a host that can't wait. The budget need not be counted: the call is made again without haste
--- before it could be gone.
-function kit.hurry()
-  period = SHORTLY
-  sethook(glance, "", HASTY)
-end
+-- How often the host is asked. Nothing else may depend on its haste: where hooks strike decides what
+-- a guest at the end of the stack meets.
+function kit.look_every(seconds) period = seconds end
 
 -- Called when a guest has ended; gives the reason if it was stopped.
 function kit.finish()

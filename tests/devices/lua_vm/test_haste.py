@@ -19,6 +19,14 @@ function doubled() local s = "x"; while true do s = s .. s end end
 function ask() count = count + 1; return ao.ask(count) end
 function fail() count = count + 1; error("refused") end
 function say(text) print(text) end
+function listed() return list end
+function fill(n) list = {}; for i = 1, n do list[i] = i end end
+local function spin(n) for i = 1, n do end; return "done" end
+local function down(levels, n)
+  if levels == 0 then return select(2, pcall(spin, n)) end
+  return select(2, pcall(down, levels - 1, n))
+end
+function deep(levels, n) return down(levels, n) end
 """
 FOREVER = 10**9
 
@@ -76,6 +84,34 @@ def test_instructions_are_counted_alike_after_calls_in_haste():
     assert state.call("work", [budget // 10])[0] == [51]
     with pytest.raises(GuestLimit, match="instructions"):
         state.call("work", [budget])
+
+
+@pytest.mark.parametrize("budget", [2_000, 20_000])
+def test_no_call_in_haste_has_more_instructions_than_any_other(budget):
+    state = _settled(_state(instructions=budget))
+    with pytest.raises(TooHasty):
+        _hasty(state, "work", 2 * budget)
+    with pytest.raises(GuestLimit, match="instructions"):
+        state.call("work", [2 * budget])
+
+
+@pytest.mark.parametrize("levels", range(192, 200))
+def test_at_the_end_of_the_stack_a_guest_meets_the_same(levels):
+    for turns in (10, 150, 250, 350, 600, 900):
+        hasty = _hasty(_settled(_state()), "deep", levels, turns)[0]
+        assert hasty == _settled(_state()).call("deep", [levels, turns])[0]
+
+
+def test_after_a_call_whose_results_took_long_to_read_the_next_is_not_made_in_haste():
+    state = _settled(_state())
+    state = state.call("fill", [100_000])[1]
+    while not state.brisk:
+        state = state.call("add", [0])[1]
+    (result,), state = _hasty(state, "listed")
+    assert len(result) == 100_000
+    for _ in range(2):
+        assert not state.brisk
+        state = state.call("add", [0])[1]
 
 
 def test_errors_are_those_of_any_call():
