@@ -19,6 +19,7 @@ from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.importing import Finding, import_tree
 from hyperbeam_trio.cache.older_layout import open_tree
 from hyperbeam_trio.cache.walk import Progress
+from hyperbeam_trio.store import open_store
 
 GROUP = "group"
 
@@ -142,3 +143,13 @@ async def imported(
         return [one async for one in findings if not isinstance(one, Progress)]
     finally:
         tree.close()
+
+
+async def taken_over(source: Path, uri: str) -> None:
+    """Import a store, all of it."""
+    tree = open_tree(source)
+    store = await open_store(uri)
+    told = [one async for one in import_tree(tree, Cache(store)) if not isinstance(one, Progress)]
+    await store.close()
+    tree.close()
+    assert told == []

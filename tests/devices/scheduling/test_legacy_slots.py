@@ -16,10 +16,9 @@ from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.node import Node
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.scheduling.legacynet import DEFINITION, Unit, item, sent
-from tests.devices.scheduling.test_taken_over import taken_over
 from tests.devices.scheduling.world import OTHER, SCHEDULER, current, listed
 from tests.support.older_messages import add_signed, add_value
-from tests.support.older_store import WRITERS, Layout, To
+from tests.support.older_store import WRITERS, Layout, To, taken_over
 
 Json = dict[str, object]
 Form = Callable[[Json], bytes | Message]

@@ -6,21 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from hyperbeam_trio.cache import Cache
-from hyperbeam_trio.cache.importing import import_tree
-from hyperbeam_trio.cache.older_layout import open_tree
-from hyperbeam_trio.cache.walk import Progress
 from hyperbeam_trio.codec.ids import link_id, signed_id
 from hyperbeam_trio.crypto.key_file import save_wallet
 from hyperbeam_trio.crypto.wallet import Ed25519Wallet
 from hyperbeam_trio.devices.scheduling.chain import extend_chain
 from hyperbeam_trio.devices.scheduling.slots import Slots
 from hyperbeam_trio.message import Message
-from hyperbeam_trio.store import open_store
 from hyperbeam_trio.testing.node import running_node
 from tests.devices.scheduling.world import current, ping, post, spawn
 from tests.support.older_messages import add_signed
-from tests.support.older_store import WRITERS, Layout, To
+from tests.support.older_store import WRITERS, Layout, To, taken_over
 
 
 @pytest.mark.parametrize("kind", ["fs", "lmdb"])
@@ -52,13 +47,3 @@ async def _scheduled(wallet: Path) -> tuple[str, list[Message]]:
         for n in range(1, 4):
             await post(node, await ping(process, n=n))
         return process, await Slots(node.cache, process).read_many(range(4))
-
-
-async def taken_over(source: Path, uri: str) -> None:
-    """Import a store, all of it."""
-    tree = open_tree(source)
-    store = await open_store(uri)
-    told = [one async for one in import_tree(tree, Cache(store)) if not isinstance(one, Progress)]
-    await store.close()
-    tree.close()
-    assert told == []

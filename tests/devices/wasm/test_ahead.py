@@ -8,14 +8,14 @@ import trio
 from hyperbeam_trio.devices.wasm.ahead import LONGEST, Ahead
 from hyperbeam_trio.devices.wasm.live import Handle, Live
 from hyperbeam_trio.devices.wasm.wasi import Wasi
-from tests.devices.wasm.test_series import WIDE, _guest, _one_by_one
+from tests.support.counting_guest import WIDE, called_one_by_one, guest_of
 
 CALLS = [(b"call %d" % number, b"process %d" % number) for number in range(3 * LONGEST)]
 
 
 @pytest.fixture
 def live() -> Live:
-    live = Live(_guest(WIDE), Wasi())
+    live = Live(guest_of(WIDE), Wasi())
     live.alone = True
     live.ahead = Ahead()
     live.ahead.pace = 1e-5
@@ -41,7 +41,7 @@ async def _taken(live: Live, nursery: trio.Nursery, calls) -> list:
 
 
 async def test_all_calls_have_the_outcomes_of_calls_one_by_one(live, nursery):
-    assert await _taken(live, nursery, CALLS) == _one_by_one(_guest(WIDE), CALLS)
+    assert await _taken(live, nursery, CALLS) == called_one_by_one(guest_of(WIDE), CALLS)
 
 
 async def test_a_series_follows_the_other_without_being_asked(live, nursery):
