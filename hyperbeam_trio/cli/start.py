@@ -112,10 +112,14 @@ async def _work(config: NodeConfig, inherit: str) -> None:
     handed = Inheritance.read(inherit)
     async with open_node(config) as node, trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        nursery.start_soon(_stop_orphaned, handed, nursery.cancel_scope)
         await nursery.start(answer_siblings, node, handed.siblings())
         await nursery.start(partial(serve_node, node, sockets=handed.open_sockets()))
-        await handed.wait_orphaned()
-        nursery.cancel_scope.cancel()
+
+
+async def _stop_orphaned(handed: Inheritance, scope: trio.CancelScope) -> None:
+    await handed.wait_orphaned()
+    scope.cancel()
 
 
 async def _stop_on_signal(scope: trio.CancelScope) -> None:
