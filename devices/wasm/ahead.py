@@ -123,9 +123,19 @@ class Ahead:
         self._queue = following[len(before) :]
         last = self._made[-1] if self._made else self.taken
         if self._queue and last is not None and not self._running:
-            begun, self._running = trio.Event(), True
-            nursery.start_soon(self._run, live, last.generation + 2, last.files, begun)
+            begun = trio.Event()
+            nursery.start_soon(self._run_behind, live, last.generation + 2, last.files, begun)
+            self._running = True
             await begun.wait()
+
+    async def _run_behind(
+        self, live: Live, generation: int, files: FileTable | None, begun: trio.Event
+    ) -> None:
+        """As `_run` for nobody in particular: a failure is told to who makes the calls again."""
+        try:
+            await self._run(live, generation, files, begun)
+        except Exception as error:
+            log.error("Calls ahead of their states failed", exc_info=error)
 
     async def _run(
         self, live: Live, generation: int, files: FileTable | None, begun: trio.Event
@@ -158,9 +168,10 @@ class Ahead:
         tell = partial(trio.lowlevel.current_trio_token().run_sync_soon, begun.set)
         try:
             outcomes, memory = await trio.to_thread.run_sync(self._work, live, calls, files, tell)
-        except BaseException:
-            # How far the guest has gone is not known.
+        except BaseException as error:
+            # How far the guest has gone is not known; what has failed once may do so again.
             live.instance.guest.damaged = True
+            live.alone = live.alone and not isinstance(error, Exception)
             raise
         live.generation += 2 * len(outcomes)
         made = [

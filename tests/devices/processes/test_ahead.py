@@ -119,6 +119,26 @@ async def test_a_slot_that_traps_is_an_error_and_the_next_goes_on():
         assert int(data[1]) == (int(data[0]) + 1) % 10
 
 
+@pytest.mark.parametrize("broken", [2, 3])
+async def test_a_series_that_fails_behind_leaves_its_calls_to_who_asks(broken, monkeypatch):
+    async with running_node() as node:
+        expected = await (await _scheduled(node, {})).ids(SLOTS + 1)
+    begun, run = [], series.Runner.run
+
+    def failing(self, calls):
+        begun.append(calls)
+        if len(begun) == broken:
+            raise MemoryError("no room for a series")
+        return run(self, calls)
+
+    monkeypatch.setattr(series.Runner, "run", failing)
+    async with running_node() as node:
+        process = await _scheduled(node, {})
+        await process.state(SLOTS)
+        assert await process.ids(SLOTS + 1) == expected
+    assert len(begun) == broken
+
+
 FUEL = 1_000_000
 """Enough for a message with `%`, not for eight."""
 
