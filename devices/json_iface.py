@@ -15,7 +15,7 @@ from hyperbeam_trio.devices.legacy_results import read_response, results_of
 from hyperbeam_trio.devices.prefixes import output_path, view_path
 from hyperbeam_trio.devices.scheduling.aos2 import item_of
 from hyperbeam_trio.devices.wasm.access import access_of
-from hyperbeam_trio.errors import BadRequest, GuestError
+from hyperbeam_trio.errors import BadRequest, GuestError, HyperbeamError
 from hyperbeam_trio.message import Message, Value, as_text
 from hyperbeam_trio.setting import deep_set
 
@@ -82,8 +82,14 @@ class JsonIfaceDevice(Device):
         self, base: Message, request: Message, context: Context
     ) -> Sequence[tuple[bytes, bytes]]:
         """The texts of the requests that are known to come after this one."""
-        known = request.private.get("following", ())
-        return [await self._texts(base, each, context) for each in known]
+        texts: list[tuple[bytes, bytes]] = []
+        for each in request.private.get("following", ()):
+            try:
+                texts.append(await self._texts(base, each, context))
+            except HyperbeamError:
+                # Raised again when it is its turn; this request has nothing to do with it.
+                break
+        return texts
 
     async def _texts(
         self, base: Message, request: Message, context: Context

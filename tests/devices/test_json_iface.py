@@ -251,3 +251,15 @@ async def test_aos_in_its_stack_sends_and_fails_as_observed(node, aos):
     failing = await _assigned(node, **eval_, data="error('boom')")
     state = await node.resolve(state.without("results"), failing)
     assert b'[string "aos"]:1: boom' in (await _results(node, state))["data"]
+
+
+# Messages that come next.
+
+
+async def test_what_comes_next_and_can_not_be_read_is_no_error_before_its_turn(node):
+    state = await _process(node, bytes(wasmtime.wat2wasm(PROGRAM)))
+    state = await node.resolve(state, await _assigned(node, data="first"))
+    good, later = await _assigned(node, data="second"), await _assigned(node, data="third")
+    request = good.with_private(following=[later, Message(path="compute", body=b"no message")])
+    found = await _results(node, await node.resolve(state, request))
+    assert found == await _results(node, await node.resolve(state, good))
