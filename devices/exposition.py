@@ -88,6 +88,18 @@ def events(node: Node) -> dict[str, dict[str, int]]:
     }
 
 
+_NOW: Final = (
+    ("connections", "http_server_connections", "Connections that are open."),
+    ("idle", "http_server_idle_connections", "Connections without a request."),
+    ("requests", "http_server_requests_in_flight", "Requests that are being answered."),
+)
+_SINCE_THE_START: Final = (
+    ("accepted", "http_server_connections_accepted", "Connections that were let in."),
+    ("refused_connections", "http_server_connections_refused", "Connections beyond a limit."),
+    ("refused_requests", "http_server_requests_refused", "Requests beyond a limit."),
+)
+
+
 class _Numbers:
     """What prometheus_client asks for the metrics of one node."""
 
@@ -97,6 +109,7 @@ class _Numbers:
     def collect(self) -> Iterator[Metric]:
         yield from self._about_node()
         yield from self._served()
+        yield from self._doors()
         yield from self._asked()
         yield from self._processes()
 
@@ -136,6 +149,15 @@ class _Numbers:
         yield requests
         yield errors
         yield _histograms("cowboy_request_duration_seconds", "Of requests.", labels, served.items())
+
+    def _doors(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        numbers = self._node.metrics.doors()
+        for key, name, about in _NOW:
+            yield GaugeMetricFamily(name, about, numbers.get(key, 0))
+        for key, name, about in _SINCE_THE_START:
+            yield CounterMetricFamily(name, about, numbers.get(key, 0))
 
     def _asked(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily

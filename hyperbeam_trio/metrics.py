@@ -7,10 +7,12 @@ business of whoever shows them. Each process of a node has numbers of its own.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import accumulate
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
 
 BOUNDS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -20,6 +22,9 @@ BOUNDS: Final = (
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 """Methods that are told apart; a client may think of any number of others."""
+
+
+Door: TypeAlias = Callable[[], Mapping[str, int]]
 
 
 class Histogram:
@@ -77,13 +82,30 @@ class Metrics:
     as bytes already.
     """
 
-    __slots__ = ("begun", "encoding", "hits", "kept", "misses", "served")
+    __slots__ = ("_doors", "begun", "encoding", "hits", "kept", "misses", "served")
 
     def __init__(self) -> None:
         self.begun = monotonic()
         self.served = Exchanges()
         self.encoding: dict[int, Histogram] = {}
         self.hits = self.misses = self.kept = 0
+        self._doors: list[Door] = []
+
+    @contextmanager
+    def counting(self, door: Door) -> Iterator[None]:
+        """Meanwhile a door is open; `door` gives the numbers of it by name."""
+        self._doors.append(door)
+        try:
+            yield
+        finally:
+            self._doors.remove(door)
+
+    def doors(self) -> Mapping[str, int]:
+        """The numbers of all doors that are open, added."""
+        total: Counter[str] = Counter()
+        for door in self._doors:
+            total.update(door())
+        return total
 
     def encoded(self, status: int, seconds: float) -> None:
         """Count an answer that took `seconds` to be encoded and signed."""

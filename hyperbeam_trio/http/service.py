@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from hyperbeam_trio.http.outgoing import (
 )
 from hyperbeam_trio.http.server import serve
 from hyperbeam_trio.http.tls import open_tls_context
+from hyperbeam_trio.http.traffic import Traffic
 from hyperbeam_trio.message import Link, Message, Value
 from hyperbeam_trio.path import parse_request
 from hyperbeam_trio.starting import prepare
@@ -240,16 +242,18 @@ async def _serve(
     task_status: trio.TaskStatus[list[Address]],
 ) -> None:
     config = node.config
-    await serve(
-        handler,
-        config.host,
-        config.port,
-        door=config.http_server,
-        limits=config.http_limits(),
-        sockets=sockets,
-        tls=_tls(config),
-        task_status=task_status,
-    )
+    traffic = Traffic(config.http_limits())
+    with node.metrics.counting(lambda: asdict(traffic.statistics())):
+        await serve(
+            handler,
+            config.host,
+            config.port,
+            door=config.http_server,
+            sockets=sockets,
+            tls=_tls(config),
+            traffic=traffic,
+            task_status=task_status,
+        )
 
 
 def _tls(config: NodeConfig) -> ssl.SSLContext | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -63,6 +64,21 @@ async def test_the_process_is_described(client):
     assert found[("hyperbeam_schedulers",)] == 0
     assert ("system_load",) in found
     assert found[("outbound_connections",)] == 0
+
+
+async def test_connections_and_what_was_refused_are_counted():
+    options = {"http_allow_private": ["127.0.0.1"], "http_connections_per_address": 1}
+    async with running_node(**options) as node, served(node) as url:
+        await node.http_client.request("GET", url + "~meta@1.0/build/node")
+        async with await trio.open_tcp_stream("127.0.0.1", urlsplit(url).port) as other:
+            assert b"503" in await other.receive_some()
+        found = await samples(Client(node))
+    assert found[("http_server_connections",)] == 1
+    assert found[("http_server_requests_in_flight",)] == 0
+    assert found[("http_server_connections_accepted_total",)] == 1
+    assert found[("http_server_connections_refused_total",)] == 1
+    assert found[("http_server_requests_refused_total",)] == 0
+    assert (await samples(Client(node)))[("http_server_connections",)] == 0
 
 
 async def test_requests_to_others_are_counted_with_their_bytes():
