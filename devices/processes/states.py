@@ -17,7 +17,6 @@ from hyperbeam_trio.message import Message
 NEAR: Final = 64
 """Slots before the one that is wanted whose snapshots are looked for by name, one by one."""
 
-
 DROPPED: Final = 10_000
 """Snapshots that are let go of at once."""
 
@@ -56,12 +55,15 @@ class States:
         """Keep what the execution device needs to go on from the state after a slot."""
         await self._cache.write(snapshot, names=[f"{self._prefix}snapshot/{slot}"])
 
-    async def drop_snapshots(self, kept: int) -> None:
-        """Let go of all but the `kept` newest snapshots; the states stay, and what lies in both.
+    async def drop_snapshots(self, newest: int, kept: int) -> None:
+        """Let go of all snapshots before the `kept` ones that end with that of slot `newest`.
 
-        Of very many the rest next time. Raises `StoreError` where the store keeps everything.
+        The states stay, and what lies in both. So do snapshots behind that slot: they may be of no
+        use here, if they are another node's, or of an older version. Of very many the rest next
+        time. Raises `StoreError` where the store keeps everything.
         """
-        slots = sorted(await self._slots("snapshot"))[:-kept][:DROPPED]
+        there = sorted(await self._slots("snapshot"))
+        slots = [slot for slot in there if slot <= newest][:-kept][:DROPPED]
         if slots:
             await self._cache.unlink(*(f"{self._prefix}snapshot/{slot}" for slot in slots))
 

@@ -353,9 +353,9 @@ class Worker:
         self._snapshot_slot, self._snapshot_time = slot, trio.current_time()
         self._snapshot_took, self._worked = self._snapshot_time - begun, 0.0
         self.weight = await self._weight_of(snapshot)
-        await self._drop_snapshots()
+        await self._drop_snapshots(slot)
 
-    async def _drop_snapshots(self) -> None:
+    async def _drop_snapshots(self, newest: int) -> None:
         """Let go of old snapshots: with the first of a worker, then each time it made as many."""
         kept = self._node.config.process_snapshots_kept
         if kept is None or 0 < self._snapshots_made < kept:
@@ -363,7 +363,7 @@ class Worker:
             return
         self._snapshots_made = 1
         try:
-            await self._states.drop_snapshots(kept)
+            await self._states.drop_snapshots(newest, kept)
         except StoreError as error:
             log.info("Old snapshots of %s stay: %s", self.process.id, error.text)
 

@@ -271,6 +271,27 @@ async def test_a_worker_that_comes_later_lets_go_of_what_was_left(tmp_path):
         assert await slots_with_snapshots(process) == [slot - 1, slot]
 
 
+async def test_snapshots_that_do_not_do_drive_out_none_that_do(tmp_path):
+    store = [f"lmdb://{tmp_path}/data"]
+    options = {"store": store, "process_snapshot_slots": 1, "process_snapshots_kept": 2}
+    last = len(CODES)
+    async with running_node(**options) as node:
+        process = await begun(node, bytes(wasmtime.wat2wasm(PROGRAM)))
+        await process.ids(last + 1)
+        await kept(process)
+        # As after an update that can't read those of the version before.
+        for slot in (last - 1, last):
+            name = f"computed/{process.id}/snapshot/{slot}"
+            await node.cache.write(Message(body="of another version"), names=[name])
+        slots = range(1, last + 1)
+        await node.store.delete([f"name/computed/{process.id}/slot/{slot}" for slot in slots])
+    async with running_node(**options) as node:
+        process = Running(node, process.id)
+        await process.state(1)
+        await kept(process)
+        assert set(await slots_with_snapshots(process)) == {0, 1, last - 1, last}
+
+
 async def test_where_the_store_keeps_everything_so_do_processes(monkeypatch):
     async def delete(keys):
         raise StoreError("Nothing is deleted here.")
