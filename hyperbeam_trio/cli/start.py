@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -110,11 +111,15 @@ async def _work(config: NodeConfig, inherit: str) -> None:
     from hyperbeam_trio.starting import answer_siblings
 
     handed = Inheritance.read(inherit)
-    async with open_node(config) as node, trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack:
+        # Whoever is stopped before it serves has not handed them on.
+        sockets = [stack.enter_context(sock) for sock in handed.open_sockets()]
+        node = await stack.enter_async_context(open_node(config))
+        nursery = await stack.enter_async_context(trio.open_nursery())
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
         nursery.start_soon(_stop_orphaned, handed, nursery.cancel_scope)
         await nursery.start(answer_siblings, node, handed.siblings())
-        await nursery.start(partial(serve_node, node, sockets=handed.open_sockets()))
+        await nursery.start(partial(serve_node, node, sockets=sockets))
 
 
 async def _stop_orphaned(handed: Inheritance, scope: trio.CancelScope) -> None:
