@@ -7,7 +7,7 @@ Every class knows its default HTTP status. `details` are further public keys of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 Detail = str | bytes | int | float | bool
 
@@ -33,6 +33,12 @@ class HyperbeamError(Exception):
         self.details: Mapping[str, Detail] = details or {}
         if status is not None:
             self.status = status
+
+    def __copy__(self) -> Self:
+        """Another one with the same contents; its class may be made of something else than text."""
+        made = type(self).__new__(type(self), *self.args)
+        made.__dict__.update(self.__dict__)
+        return made
 
 
 def single_cause(error: BaseException) -> BaseException:

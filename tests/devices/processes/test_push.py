@@ -9,7 +9,7 @@ from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.commitments import verify_message
 from hyperbeam_trio.device import Device, key
 from hyperbeam_trio.devices.push import PushDevice
-from hyperbeam_trio.errors import NotFound, RemoteError
+from hyperbeam_trio.errors import NotCached, NotFound, RemoteError
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.testing.device import DeviceContract
 from hyperbeam_trio.testing.node import running_node
@@ -211,6 +211,25 @@ async def test_two_pushes_of_a_slot_that_fails_say_it_once_each():
             nursery.start_soon(push)
         text = f"Pushing slot 0 failed on process `{stuck.id}` with error: Nobody answered."
         assert said == [text, text]
+
+
+class NothingKeptDevice(Device):
+    """Wants what was computed before, or nothing."""
+
+    name = "nothing-kept@1.0"
+
+    @key
+    async def compute(self, base, request, context):
+        raise NotCached
+
+
+async def test_an_error_that_is_made_without_a_text_gets_one_too():
+    async with running_node(devices={"nothing-kept@1.0": NothingKeptDevice}) as node:
+        stuck = await spawn(node, execution_device="nothing-kept@1.0")
+        with pytest.raises(NotCached, match="Pushing slot 0 failed") as error:
+            await stuck.ask("push", slot=0)
+        assert error.value.status == 504
+        assert error.value.details["cache-status"] == "miss"
 
 
 async def test_without_a_trusted_identity_nothing_is_sent_if_the_option_says_so(node):
