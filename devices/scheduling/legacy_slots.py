@@ -15,7 +15,7 @@ from typing import Final
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.codec.json import write_json
-from hyperbeam_trio.commitments import verify_message
+from hyperbeam_trio.commitments import only_committed, verify_message
 from hyperbeam_trio.crypto.encoding import is_id
 from hyperbeam_trio.devices.scheduling.legacy_items import (
     Edge,
@@ -91,9 +91,11 @@ class LegacySlots:
         if not verified and not self.trusting:
             raise RemoteError("It does not verify.")
         self._check(assignment, assignment.signers[0] if assignment.signers else None)
-        held = assignment.get("body")
-        body = held if isinstance(held, Message) else await self._named(assignment)
-        return converted(assignment, body)
+        # Nobody has signed what lies beside the keys that are signed, such as another message.
+        signed = assignment if self.trusting else only_committed(assignment)
+        held = signed.get("body")
+        body = held if isinstance(held, Message) else await self._named(signed)
+        return converted(signed, body)
 
     def _check(self, assignment: Message, signer: str | None) -> None:
         if signer not in self.schedulers and not (self.trusting and signer is None):

@@ -131,6 +131,19 @@ async def test_an_assignment_may_lie_there_without_its_message(node, unit):
     assert second.message("body")["data"] == b"data 0"
 
 
+async def test_what_lies_beside_the_signed_keys_of_an_assignment_counts_for_nothing(node, unit):
+    message, assignment = (sent(one) for one in unit.slots[1])
+    held = assignment.set_values({"body": sent(unit.slots[2][0]), "x": b"y"})
+    await hold(node, 1, held.with_commitments(assignment.commitments.values()))
+    with pytest.raises(NecessaryMessageNotFound, match=signed_id(message)):
+        await Slots(node.cache, unit.process).read(1)
+    await node.cache.write(message)
+    found = await Slots(node.cache, unit.process).read(1)
+    assert found is not None
+    assert found.message("body")["data"] == b"data 0"
+    assert "x" not in found
+
+
 async def test_a_slot_under_the_number_of_another_is_refused(node, unit):
     await hold(node, 0, as_text(unit.node(1)))
     with pytest.raises(CorruptData, match="it says that it is slot 1"):
