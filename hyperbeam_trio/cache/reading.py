@@ -306,6 +306,9 @@ class Reader:
             piece = await self._part(part)
             if piece is None:
                 raise damaged(DATA + part.id, "it is gone, but a larger binary consists of it")
+            if len(piece) != part.size:
+                # Whoever listed the parts may be another node.
+                raise damaged(PARTS + link.id, f"it lists {part.id} with {part.size} bytes")
             await checker.add(piece)
             yield piece
         checker.finish()

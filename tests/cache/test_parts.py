@@ -12,7 +12,7 @@ import trio
 from hyperbeam_trio.cache import Cache
 from hyperbeam_trio.cache.collect import Collector
 from hyperbeam_trio.cache.copying import copy
-from hyperbeam_trio.cache.parts import BATCH_BYTES, PART_BYTES
+from hyperbeam_trio.cache.parts import BATCH_BYTES, PART_BYTES, parts_record
 from hyperbeam_trio.cache.verify import Damage, Reference, verify
 from hyperbeam_trio.codec.ids import fresh_id, linked_body
 from hyperbeam_trio.crypto.encoding import hash_id, human_id
@@ -96,6 +96,17 @@ async def test_no_more_is_joined_than_is_allowed(store: DictStore) -> None:
         await cache.load(link)
     assert b"".join(await read(cache, link)) == LARGE
     assert await cache.write(Message(data=link)) == fresh_id(Message(data=LARGE))
+
+
+async def test_parts_that_are_said_to_be_small_are_not_joined_either(store: DictStore) -> None:
+    cache = Cache(store, join_bytes=100)
+    link = await cache.write_pieces(pieces(LARGE))
+    listed = await cache.parts(link.id)
+    assert listed is not None
+    said = [Link(part.id, "binary", 1) for part in listed]
+    await store.put(parts_record(link.id, said))
+    with pytest.raises(CorruptData, match="it lists"):
+        await cache.read(link.id)
 
 
 async def test_errors_of_the_source_come_through_and_leave_nothing(
