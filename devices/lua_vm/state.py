@@ -39,7 +39,7 @@ HASTY_SECONDS = 0.0015
 """How long a call in haste may take, in CPU time of the whole process: other threads count."""
 
 SHORT_SECONDS = 0.0005
-"""After a call that took longer the next one is not made in haste."""
+"""After a call without haste that took longer the next one is not made in haste."""
 
 HASTY_MEMORY = 8 << 20
 """No calls in haste on a VM that holds more: single instructions may take long there."""
@@ -77,9 +77,9 @@ class _Program:
     patience: int = 1
     setback: int = FIRST_SETBACK
 
-    def note(self, seconds: float, answers: Sequence[HostCall]) -> None:
+    def note(self, seconds: float, answers: Sequence[HostCall], short: float) -> None:
         """A call was made: after enough short ones the next may be made in haste."""
-        if answers or seconds > SHORT_SECONDS:
+        if answers or seconds > short:
             self.patience = max(self.patience, FIRST_SETBACK)
         elif self.patience:
             self.patience -= 1
@@ -177,7 +177,7 @@ class LuaState:
             return results, self
         took, answers = time.thread_time() - start, vm.host_calls()
         # In haste too: what goes in and comes out takes its time as well, and nothing ends that.
-        self._program.note(took, answers)
+        self._program.note(took, answers, SHORT_SECONDS if host.haste is None else HASTY_SECONDS)
         made_by = _Call(function, arguments, live, now, answers)
         seconds = self._seconds + took
         return results, LuaState(self._program, vm, parent=self, call=made_by, seconds=seconds)
