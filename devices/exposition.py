@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -15,6 +16,8 @@ from hyperbeam_trio.node import Node
 if TYPE_CHECKING:
     from prometheus_client.core import HistogramMetricFamily
     from prometheus_client.metrics_core import Metric
+
+log = logging.getLogger("hyperbeam_trio.metrics")
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OWN_PAGE: Final = "/~hyperbuddy@1.0/metrics&alone=true"
@@ -37,7 +40,7 @@ def exposition(node: Node) -> str:
 async def exposition_of_all(node: Node) -> str:
     """The same of all processes of a node, told apart by the label `worker`, their number.
 
-    One that does not answer in time is left out.
+    One that does not answer in time, or not with its numbers, is left out.
     """
     if node.siblings is None:
         return exposition(node)
@@ -55,7 +58,12 @@ def joined(pages: Mapping[int, str]) -> str:
 
     families: dict[str, Metric] = {}
     for number, page in pages.items():
-        for found in text_string_to_metric_families(page):
+        try:
+            shown = list(text_string_to_metric_families(page))
+        except ValueError as error:
+            log.warning("Process %d of this node shows no metrics: %s", number, error)
+            continue
+        for found in shown:
             about = found.name, found.documentation, found.type
             family = families.setdefault(found.name, Metric(*about))
             for sample in found.samples:

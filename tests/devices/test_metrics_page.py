@@ -126,6 +126,18 @@ async def test_of_several_processes_all_are_shown(tmp_path):
     assert alone[count, "GET", "4xx"] == 4
 
 
+async def test_a_process_that_shows_no_numbers_is_left_out(tmp_path):
+    async with running_node() as first, running_node(prometheus=False) as second:
+        with workers(tmp_path, 2) as siblings:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(answer_siblings, first, siblings[0])
+                await nursery.start(answer_siblings, second, siblings[1])
+                found = await samples(Client(first))
+                nursery.cancel_scope.cancel()
+    assert found["process_uptime_seconds", "0"] >= 0
+    assert ("process_uptime_seconds", "1") not in found
+
+
 async def test_the_numbers_can_be_turned_off():
     async with running_node(prometheus=False) as node:
         client = Client(node)
