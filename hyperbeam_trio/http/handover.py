@@ -12,6 +12,7 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
@@ -27,6 +28,24 @@ log = logging.getLogger("hyperbeam_trio.http")
 _UNBOUNDED = 1 << 62
 
 
+class _Answered:
+    """Stands for a stream that has been answered: what still comes on it is dropped."""
+
+    async def handle(self, event: StreamEvent) -> None:
+        """Take the next event."""
+
+
+class _Streams(dict[int, Any]):
+    """The streams of a connection by number.
+
+    hypercorn forgets a stream with the end of the answer, and would let the whole connection fail
+    at data that the peer had sent before it knew.
+    """
+
+    def __missing__(self, number: int) -> _Answered:
+        return _Answered()
+
+
 class _Server(TCPServer):
     _gone = False
 
@@ -37,6 +56,8 @@ class _Server(TCPServer):
         if isinstance(protocol, H2Protocol):
             decoder = protocol.connection.decoder
             decoder.max_header_list_size = self.config.h2_max_header_list_size
+            if not isinstance(protocol.streams, _Streams):
+                protocol.streams = _Streams(protocol.streams)
         if not (self._gone and isinstance(event, Updated)):
             await super().protocol_send(event)
 

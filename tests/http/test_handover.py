@@ -43,6 +43,17 @@ class Http2Client:
         self._h2.send_headers(stream_id, headers, end_stream=not body)
         if body:
             self._h2.send_data(stream_id, body, end_stream=True)
+        return await self._answer(stream_id)
+
+    async def late(self, headers: Headers, body: bytes) -> tuple[dict[str, str], bytes]:
+        """A request whose body only follows when it was answered."""
+        stream_id = self._h2.get_next_available_stream_id()
+        self._h2.send_headers(stream_id, headers)
+        answer = await self._answer(stream_id)
+        self._h2.send_data(stream_id, body, end_stream=True)
+        return answer
+
+    async def _answer(self, stream_id: int) -> tuple[dict[str, str], bytes]:
         got: dict[str, str] = {}
         content = b""
         while not isinstance(event := await self._next(), h2.events.StreamEnded):
@@ -101,6 +112,18 @@ async def test_http2_streams_in_both_directions(open_door: OpenDoor) -> None:
     async with open_door(both) as address, await trio.open_tcp_stream(*address) as stream:
         _, content = await Http2Client(stream).request(get("/", method="POST"), bytes(16_000))
     assert content == bytes(16_000)
+
+
+async def test_http2_survives_what_comes_behind_an_answer(open_door: OpenDoor) -> None:
+    async def refuse(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(429, [], b"enough")
+
+    async with open_door(refuse) as address, await trio.open_tcp_stream(*address) as stream:
+        client = Http2Client(stream)
+        for _ in range(9):
+            headers, content = await client.late(get("/", method="POST"), bytes(16_000))
+            assert (headers[":status"], content) == ("429", b"enough")
+        assert (await client.request(get("/")))[1] == b"enough"
 
 
 async def test_http2_refuses_what_http1_refuses(open_door: OpenDoor) -> None:
