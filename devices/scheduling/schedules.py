@@ -169,9 +169,7 @@ class Schedules:
         if context.cache.store.scope == "local" or not looking:
             end = max(first, min(last, first + AHEAD_HERE - 1)) if looking else first
             return await _read_in_turn(slots, first, end)
-        numbers = range(first, first + AHEAD)
-        read = await fetch_each(slots.read_whole, numbers, AHEAD)
-        return {n: one for n, one in zip(numbers, read, strict=True) if one is not None}
+        return await _read_at_once(slots, first)
 
     async def read_remote(
         self, target: Target, base: Message, first: int, context: Context
@@ -236,6 +234,26 @@ async def _read_in_turn(slots: Slots, first: int, last: int) -> dict[int, Messag
                 raise
             # Its own turn will tell.
             break
+        if assignment is None:
+            break
+        found[slot] = assignment
+    return found
+
+
+async def _read_at_once(slots: Slots, first: int) -> dict[int, Message]:
+    """The same of some assignments, all of them asked for together."""
+
+    async def read(slot: int) -> Message | None:
+        try:
+            return await slots.read_whole(slot)
+        except HyperbeamError:
+            if slot == first:
+                raise
+            return None
+
+    found: dict[int, Message] = {}
+    numbers = range(first, first + AHEAD)
+    for slot, assignment in zip(numbers, await fetch_each(read, numbers, AHEAD), strict=True):
         if assignment is None:
             break
         found[slot] = assignment

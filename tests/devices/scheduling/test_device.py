@@ -10,7 +10,7 @@ from hyperbeam_trio.codec.httpsig import encode
 from hyperbeam_trio.codec.ids import signed_id
 from hyperbeam_trio.crypto.key_file import save_wallet
 from hyperbeam_trio.devices.scheduler import SchedulerDevice
-from hyperbeam_trio.errors import BadRequest, NotFound
+from hyperbeam_trio.errors import BadRequest, CorruptData, NotFound
 from hyperbeam_trio.message import Link, Message
 from hyperbeam_trio.testing.device import DeviceContract
 from hyperbeam_trio.testing.node import running_node
@@ -284,6 +284,21 @@ async def test_next_reads_ahead_where_a_read_takes_time(node, process):
     state = SCHEDULER.set(process=await node.cache.read(process))
     found = await node.resolve(state, Message(path="next"))
     assert not found.message("state").private.get("scheduler@1.0/assignments")
+
+
+@pytest.mark.parametrize("scope", ["local", "remote"])
+async def test_what_can_not_be_read_ahead_is_no_error_before_its_turn(node, process, scope):
+    for _ in range(4):
+        await post(node, await ping(process))
+    await node.cache.write(b"no slot", names=[f"~scheduler@1.0/assignments/{process}/2"])
+    node.store.scope = scope
+    state = SCHEDULER.set(process=await node.cache.read(process))
+    for slot in range(2):
+        found = await node.resolve(state, Message({"path": "next", "to": 4}))
+        assert found.message("body").int("slot") == slot
+        state = found.message("state").set({"at-slot": slot})
+    with pytest.raises(CorruptData, match="Slot 2"):
+        await node.resolve(state, Message({"path": "next", "to": 4}))
 
 
 # Over HTTP.
