@@ -36,6 +36,7 @@ from hyperbeam_trio.crypto.keyid import (
 from hyperbeam_trio.crypto.signature_base import (
     SIGNED_PARAMETERS,
     base_of,
+    is_ambiguous,
     listed_names,
     parameters_text,
 )
@@ -210,14 +211,15 @@ def verify(message: Message, commitment: Commitment, *, secret: bytes | None = N
 
     First over what was signed to the byte, where that is known and says what the message says;
     then over the message as it is, in our form and in the forms of other versions. A commitment
-    that claims another id or committer than its signature and its keyid give does not hold.
+    that claims another id or committer than its signature and its keyid give does not hold, nor
+    one whose base may say something else as well.
     """
     if commitment.keyid is None or not _is_consistent(commitment):
         return False
     keyid = Keyid.parse(commitment.keyid, commitment.type)
     tried: set[bytes] = set()
     for base in _candidates(message, commitment):
-        if base not in tried:
+        if base not in tried and not is_ambiguous(base):
             tried.add(base)
             if verify_signature(commitment.type, keyid, base, commitment.signature, secret):
                 return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -30,6 +31,9 @@ SIGNED_PARAMETERS: Final = ("alg", "bundle", "created", "expires", "keyid", "non
 """Parameters that are part of the base, sorted as they stand there."""
 
 LABEL_PREFIX: Final = "comm-"
+
+_NAME: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+_LIST: Final = re.compile(rb'\((?:"(?:[^"\\]|\\.)*" ?)*\)')
 
 _COMMON_LENGTH: Final = 64
 _LIST_LENGTH: Final = 2048
@@ -110,6 +114,22 @@ def base_of(components: Sequence[tuple[str, bytes]], params: str) -> bytes:
     lines = [_line_start(name) + value for name, value in components]
     lines.append(b'"@signature-params": ' + params.encode())
     return b"\n".join(lines) if components else b"\n" + lines[0]
+
+
+def is_ambiguous(base: bytes) -> bool:
+    """Whether a base may say two things: a value in it has a line that begins like a component's.
+
+    Values of nested parts may have several lines, and nothing in a base tells where one ends. So
+    `a` as `x\\n"b": y` beside `b` as `z` gives the same bytes as `a` as `x` beside `b` as
+    `y\\n"b": z`: who has signed the one would have signed the other.
+    """
+    lines, _, params = base.rpartition(b'\n"@signature-params": ')
+    listed = _LIST.match(params)
+    names = [] if listed is None else _NAME.findall(listed[0])
+    if lines.count(b"\n") < len(names):
+        return False
+    starts = {b'\n"%b": ' % given for name in names for given in (name, name.removeprefix(b"@"))}
+    return sum(map((b"\n" + lines).count, starts)) > len(names)
 
 
 def _line_start(name: str) -> bytes:

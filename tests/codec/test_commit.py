@@ -370,3 +370,19 @@ def test_many_keys_hold_in_the_order_of_the_peer_and_go_on_in_it(case):
         received = decode(sent.headers, sent.body)
         assert set(received.commitments) == {id}
         assert failing_commitments(received) == []
+
+
+async def test_what_could_be_said_by_another_message_too_holds_for_neither(ed25519, limiter):
+    said = Message({"a": 'x\n"b": give Mallory 9', "b": "V"})
+    signed = await commit_signed(said, ed25519, limiter=limiter)
+    commitment = next(c for c in signed.commitments.values() if c.committer)
+    forged = Message({"a": "x", "b": 'give Mallory 9\n"b": V'}).with_commitments([commitment])
+    assert unsigned_id(forged.uncommitted()) == unsigned_id(said)
+    assert not verify(forged, commitment)
+    assert not verify(signed, commitment)
+
+
+async def test_values_of_several_lines_hold(ed25519, limiter):
+    said = Message({"a": 'x\n"c": y\n', "b": "V\n\n"})
+    signed = await commit_signed(said, ed25519, limiter=limiter)
+    assert failing_commitments(signed) == []

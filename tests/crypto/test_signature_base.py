@@ -13,6 +13,7 @@ from hyperbeam_trio.crypto.signature_base import (
     commitment_label,
     content_digest,
     derived_name,
+    is_ambiguous,
     plain_name,
     signature_base,
     signature_params,
@@ -133,3 +134,32 @@ def test_the_form_of_hbsig_gives_its_known_id():
     names = " ".join(f'"{derived_name(name)}"' for name, _ in lines)
     base = base_of(lines, f'({names});alg="hmac-sha256";keyid="ao"')
     assert to_base64url(hmac_sha256(b"ao", base)) == "5PF2urPT_8BM9vhJc3zucxpzCo3BsjZ6d-fE0KUAsS8"
+
+
+@pytest.mark.parametrize(
+    "components",
+    [
+        [],
+        EXAMPLE_2,
+        [("a", b"two\nlines"), ("b", b"")],
+        [("a", b'x\n"c": y'), ("b", b'\n"b":y')],
+        [("@path", b"/"), ("my key", b'\n"key": 1')],
+        [('in "quotes"', b"x\ny"), ("x)", b"\n\n")],
+    ],
+)
+def test_values_may_have_several_lines(components):
+    assert not is_ambiguous(signature_base(components, UNSIGNED)[0])
+
+
+@pytest.mark.parametrize(
+    "components",
+    [
+        [("a", b'x\n"b": y'), ("b", b"z")],
+        [("a", b"x"), ("b", b'y\n"b": z')],
+        [("b", b'\n"b": '), ("c", b"")],
+        [("a", b'1\n"path": /x'), ("path", b"/y")],
+        [("my key", b"1"), ("other", b'\n"my key": 2')],
+    ],
+)
+def test_a_line_that_could_be_another_component_is_found(components):
+    assert is_ambiguous(signature_base(components, UNSIGNED)[0])
