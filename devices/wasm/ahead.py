@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -37,6 +38,8 @@ Texts = tuple[bytes, ...]
 
 LONGEST: Final = 8
 """Calls of one series."""
+IN_A_ROW: Final = 4
+"""Series before others have their turn with a guest."""
 SERIES_SECONDS: Final = 0.02
 """About how long a series takes; the first of its calls is answered when all are done."""
 
@@ -58,12 +61,12 @@ class Made:
 class Ahead:
     """The calls of one guest that are made ahead. `pace` is how long one took, 0 while unknown.
 
-    A series runs in a thread; what it made waits to be taken, and behind it a queue of calls makes
-    up the next series, so that the guest need not wait for the loop.
+    They are made in series, one after the other in a thread; what they gave waits to be taken.
+    Meanwhile more calls may be added, so that the guest need not wait for the loop.
     """
 
     __slots__ = (
-        *("_depth", "_made", "_making", "_news", "_queue", "_runner", "_running"),
+        *("_begun", "_calls", "_depth", "_lock", "_made", "_news", "_runner", "_running"),
         *("pace", "taken"),
     )
 
@@ -71,8 +74,10 @@ class Ahead:
         self.pace = 0.0
         self.taken: Made | None = None
         self._made: deque[Made] = deque()
-        self._making: Sequence[Texts] = ()
-        self._queue: Sequence[Texts] = ()
+        # Those of `_calls` that are begun come first. The thread takes them, the loop adds them.
+        self._calls: list[Texts] = []
+        self._begun = 0
+        self._lock = Lock()
         self._runner: Runner | None = None
         self._running = False
         self._news = trio.Event()
@@ -91,7 +96,7 @@ class Ahead:
             await self._news.wait()
         first = self._made[0] if self._made else None
         if first is None or first.generation != handle.generation or first.texts != texts:
-            self._queue = ()
+            self._call_off()
             return None
         self.taken = self._made.popleft()
         return self.taken
@@ -99,14 +104,14 @@ class Ahead:
     @property
     def hungry(self) -> bool:
         """Whether it is time to say what else there is to do."""
-        return len(self._queue) < LONGEST and len(self._made) <= LONGEST
+        return len(self._calls) - self._begun < LONGEST and len(self._made) <= LONGEST
 
     async def run(self, handle: Handle, calls: Sequence[Texts], files: FileTable | None) -> None:
         """Make calls in series, beginning in the state of `handle`, which the guest is in."""
         if not self._running:
             self._depth = handle.depth
             self._made.clear()
-            self._queue = calls
+            self._calls = [*calls]
             self._running = True
             await self._run(handle.live, handle.generation, files, trio.Event())
 
@@ -116,17 +121,23 @@ class Ahead:
         `following` are those known to come after the one that was taken last. Who then works on
         without a pause leaves the guest the other core.
         """
-        before = [*(made.texts for made in self._made), *self._making]
+        before = [*(made.texts for made in self._made), *self._calls]
         if any(one != other for one, other in zip(before, following, strict=False)):
-            self._queue = ()
+            self._call_off()
             return
-        self._queue = following[len(before) :]
+        with self._lock:
+            self._calls += following[len(before) :]
         last = self._made[-1] if self._made else self.taken
-        if self._queue and last is not None and not self._running:
+        if self._calls and last is not None and not self._running:
             begun = trio.Event()
             nursery.start_soon(self._run_behind, live, last.generation + 2, last.files, begun)
             self._running = True
             await begun.wait()
+
+    def _call_off(self) -> None:
+        """Make no calls beyond those that are begun."""
+        with self._lock:
+            del self._calls[self._begun :]
 
     async def _run_behind(
         self, live: Live, generation: int, files: FileTable | None, begun: trio.Event
@@ -140,59 +151,58 @@ class Ahead:
     async def _run(
         self, live: Live, generation: int, files: FileTable | None, begun: trio.Event
     ) -> None:
-        """Work the queue off, beginning with the guest in a generation; tell once it is at it."""
+        """Make all calls, beginning with the guest in a generation; tell once it is at them."""
+        token = trio.lowlevel.current_trio_token()
+        tell = partial(token.run_sync_soon, begun.set)
+        deliver = partial(token.run_sync_soon, self._deliver, live, files)
+        whole = True
         try:
-            whole = True
-            while whole and self._queue:
-                length = max(1, self.length(live))
-                self._making, self._queue = self._queue[:length], self._queue[length:]
+            while whole and self._calls:
                 async with live.lock:
                     if live.generation != generation or live.instance.damaged:
                         return
-                    made = await self._series(live, files, begun)
-                whole = len(made) == len(self._making)
-                generation += 2 * len(made)
-                self._made += made
-                self._making = ()
-                self._news.set()
-                self._news = trio.Event()
+                    work = partial(self._work, live, files, tell, deliver)
+                    whole = await _in_thread(work, live)
+                    generation = live.generation
         finally:
-            self._running, self._making, self._queue = False, (), ()
+            self._calls, self._begun, self._running = [], 0, False
             begun.set()
-            self._news.set()
-            self._news = trio.Event()
-
-    async def _series(self, live: Live, files: FileTable | None, begun: trio.Event) -> list[Made]:
-        """What came of the calls that are being made, up to one that did not end well."""
-        calls, start = self._making, live.generation
-        tell = partial(trio.lowlevel.current_trio_token().run_sync_soon, begun.set)
-        try:
-            outcomes, memory = await trio.to_thread.run_sync(self._work, live, calls, files, tell)
-        except BaseException as error:
-            # How far the guest has gone is not known; what has failed once may do so again.
-            live.instance.guest.damaged = True
-            live.alone = live.alone and not isinstance(error, Exception)
-            raise
-        live.generation += 2 * len(outcomes)
-        made = [
-            Made(start + 2 * place, texts, files, outcome)
-            for place, (texts, outcome) in enumerate(zip(calls, outcomes, strict=False))
-        ]
-        if memory is not None:
-            made[-1] = replace(made[-1], memory=memory)
-        return made
+            self._tell_news()
 
     def _work(
         self,
         live: Live,
-        calls: Sequence[Texts],
         files: FileTable | None,
         tell: Callable[[], object],
-    ) -> tuple[list[Outcome], MemoryCopy | None]:
-        """In a thread: tell that it has begun, make the calls, copy the memory if it is time."""
+        deliver: Callable[[Sequence[Texts], Sequence[Outcome], MemoryCopy | None], object],
+    ) -> bool:
+        """In a thread: tell that it has begun, make calls, and say whether all ended well.
+
+        After some series others get their turn with the guest.
+        """
         tell()
         if files is not None:
             live.wasi.lend(files)
+        for _ in range(IN_A_ROW):
+            calls = self._next(max(1, self.length(live)))
+            if not calls:
+                return True
+            outcomes, memory = self._series(live, calls, files)
+            deliver(calls, outcomes, memory)
+            if len(outcomes) < len(calls):
+                return False
+        return True
+
+    def _next(self, length: int) -> Sequence[Texts]:
+        with self._lock:
+            calls = self._calls[self._begun : self._begun + length]
+            self._begun += len(calls)
+        return calls
+
+    def _series(
+        self, live: Live, calls: Sequence[Texts], files: FileTable | None
+    ) -> tuple[Sequence[Outcome], MemoryCopy | None]:
+        """What came of calls, up to one that did not end well; a copy of the memory, if due."""
         begun = time.perf_counter()
         try:
             if self._runner is None:
@@ -212,6 +222,43 @@ class Ahead:
         if memory is not None:
             self._depth = 0
         return outcomes, memory
+
+    def _deliver(
+        self,
+        live: Live,
+        files: FileTable | None,
+        calls: Sequence[Texts],
+        outcomes: Sequence[Outcome],
+        memory: MemoryCopy | None,
+    ) -> None:
+        """In the loop: a series was made."""
+        start = live.generation
+        made = [
+            Made(start + 2 * place, texts, files, outcome)
+            for place, (texts, outcome) in enumerate(zip(calls, outcomes, strict=False))
+        ]
+        if memory is not None:
+            made[-1] = replace(made[-1], memory=memory)
+        live.generation += 2 * len(made)
+        self._made += made
+        with self._lock:
+            del self._calls[: len(calls)]
+            self._begun -= len(calls)
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+
+async def _in_thread(work: Callable[[], bool], live: Live) -> bool:
+    try:
+        return await trio.to_thread.run_sync(work)
+    except BaseException as error:
+        # How far the guest has gone is not known; what has failed once may do so again.
+        live.instance.guest.damaged = True
+        live.alone = live.alone and not isinstance(error, Exception)
+        raise
 
 
 def _give_up(live: Live) -> list[Outcome]:
