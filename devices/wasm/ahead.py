@@ -154,7 +154,12 @@ class Ahead:
         """Make all calls, beginning with the guest in a generation; tell once it is at them."""
         token = trio.lowlevel.current_trio_token()
         tell = partial(token.run_sync_soon, begun.set)
-        deliver = partial(token.run_sync_soon, self._deliver, live, files)
+
+        def deliver(
+            calls: Sequence[Texts], outcomes: Sequence[Outcome], memory: MemoryCopy | None
+        ) -> None:
+            token.run_sync_soon(self._deliver, live, files, calls, outcomes, memory)
+
         whole = True
         try:
             while whole and self._calls:
