@@ -160,6 +160,13 @@ async def test_the_node_signs_a_large_body_that_it_relays_if_it_may() -> None:
         assert found["hash"] == hash_id(LARGE).encode()
 
 
+async def _at_rest(peer: Node) -> None:
+    """Return when a node has done with all requests: it hears late that a sender gave up."""
+    with trio.fail_after(30):
+        while peer.metrics.doors()["requests"]:
+            await trio.lowlevel.checkpoint()
+
+
 async def test_damage_in_the_middle_ends_the_request() -> None:
     large = item(LARGE)
     async with (
@@ -173,6 +180,7 @@ async def test_damage_in_the_middle_ends_the_request() -> None:
         before = await peer.store.list()
         with pytest.raises(CorruptData):
             await ask(node, door, message.set(path=BUILD, method="POST"), allow_private=True)
+        await _at_rest(peer)
         assert await peer.cache.read(large.id) is None
         assert await peer.store.list() == before
 
