@@ -49,8 +49,9 @@ def _plain(result: Result) -> dict[str, object]:
 def _print(machine: dict[str, object], results: list[Result]) -> None:
     title = ", ".join(f"{name} {value}" for name, value in machine.items())
     table = Table(title=f"Python {platform.python_version()} on {title}")
-    for column, side in (("name", "left"), ("median", "right"), ("unit", "left")):
-        table.add_column(column, justify=side)  # type: ignore[arg-type]  # the two literals
+    table.add_column("name")
+    table.add_column("median", justify="right")
+    table.add_column("unit")
     table.add_column("spread", justify="right")
     table.add_column("note")
     for result in results:

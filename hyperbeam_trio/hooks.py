@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hyperbeam_trio.errors import ConfigError, HyperbeamError, NodeError
 from hyperbeam_trio.message import Message, Value, as_text, numbered, to_value
@@ -22,7 +22,7 @@ class Hooks:
     `of_requests`: whether any of them may change what a request is answered with.
     """
 
-    def __init__(self, on: Mapping[str, object] | Message | None = None) -> None:
+    def __init__(self, on: Mapping[str, Any] | Message | None = None) -> None:
         self._handlers: dict[str, list[Message]] = {}
         for name, value in (on or {}).items():
             self._handlers[name] = _handlers_of(name, value)
@@ -34,8 +34,8 @@ class Hooks:
         return self._handlers.get(name, ())
 
 
-def _handlers_of(name: str, value: object) -> list[Message]:
-    plain = to_value(value)  # type: ignore[arg-type]  # configuration is of plain types
+def _handlers_of(name: str, value: Any) -> list[Message]:
+    plain = to_value(value)
     if isinstance(plain, Message):
         listed = numbered(plain)
         plain = [plain] if listed is None else listed

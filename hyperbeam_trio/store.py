@@ -167,7 +167,7 @@ class StoreSpec:
 
     @classmethod
     def parse(cls, uri: str) -> StoreSpec:
-        """`lmdb:./data`, `memory:`, `fs:/x?read-only=true` → its parts; `ConfigError` otherwise."""
+        """`SCHEME:LOCATION?NAME=VALUE&…` → its parts; `ConfigError` otherwise."""
         scheme, colon, rest = uri.partition(":")
         if not colon or not scheme:
             raise ConfigError(
@@ -215,7 +215,10 @@ async def open_store(spec: StoreSpec | str) -> Store:
 async def open_stores(specs: Sequence[StoreSpec | str]) -> Store:
     """Open a row of stores, nearest first; a single one without a policy is opened as it is."""
     if not specs:
-        raise ConfigError("store: at least one store is needed, such as 'lmdb:./data'.")
+        known = ", ".join(sorted(store_schemes()))
+        raise ConfigError(
+            f"store: at least one store is needed, as SCHEME:LOCATION; schemes are {known}."
+        )
     parsed = [StoreSpec.parse(spec) if isinstance(spec, str) else spec for spec in specs]
     if len(parsed) == 1 and TIER_OPTIONS.isdisjoint(parsed[0].options):
         return await open_store(parsed[0])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+
+import trio
 
 from hyperbeam_trio.errors import ConfigError, StoreError
 
@@ -19,11 +21,11 @@ WAIT_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.005
 
 
-@contextmanager
-def locked_directory(path: Path) -> Iterator[None]:
+@asynccontextmanager
+async def locked_directory(path: Path) -> AsyncIterator[None]:
     """Hold the lock of an existing directory. The system frees it with its holder.
 
-    Waits for it, in the calling thread, at most `WAIT_SECONDS`; then `ConfigError`.
+    Waits for it at most `WAIT_SECONDS`, while other tasks go on; then `ConfigError`.
     """
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -34,7 +36,7 @@ def locked_directory(path: Path) -> Iterator[None]:
                     f"store {path}: another process has been opening it for {WAIT_SECONDS:.0f} "
                     "seconds. Wait until it is done, or end it."
                 )
-            time.sleep(_LOOK_SECONDS)
+            await trio.sleep(_LOOK_SECONDS)
         yield
     finally:
         os.close(directory)

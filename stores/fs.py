@@ -83,7 +83,7 @@ class FsStore(Store):
             raise ConfigError("store fs: it needs a directory, such as 'fs:./data'.")
         root = Path(await trio.Path(location).absolute())
         try:
-            stage, users = await trio.to_thread.run_sync(_prepare, root, disk, writable)
+            stage, users = await _prepared(root, disk) if writable else await _read_only(root)
         except OSError as error:
             raise ConfigError(
                 f"store fs {root}: the directory can't be used ({error}). It must be a directory, "
@@ -230,23 +230,29 @@ class _UnsyncedDisk(Disk):
         pass
 
 
-def _prepare(root: Path, disk: Disk, writable: bool) -> tuple[Stage | None, Users | None]:
-    if not writable:
-        _check_format(root)
-        return None, None
-    root.mkdir(parents=True, exist_ok=True)
-    with locked_directory(root):
-        if _is_new(root):
-            _mark(root, disk)
-        _check_format(root)
-        # Before anything is recovered: nobody may write while another has the store alone.
-        users = Users(root, f"fs {root}")
-        try:
-            recover(root, disk)
-            return Stage(root, disk), users
-        except BaseException:
-            users.close()
-            raise
+async def _read_only(root: Path) -> tuple[None, None]:
+    await trio.to_thread.run_sync(_check_format, root)
+    return None, None
+
+
+async def _prepared(root: Path, disk: Disk) -> tuple[Stage, Users]:
+    await trio.Path(root).mkdir(parents=True, exist_ok=True)
+    async with locked_directory(root):
+        return await trio.to_thread.run_sync(_prepare, root, disk)
+
+
+def _prepare(root: Path, disk: Disk) -> tuple[Stage, Users]:
+    if _is_new(root):
+        _mark(root, disk)
+    _check_format(root)
+    # Before anything is recovered: nobody may write while another has the store alone.
+    users = Users(root, f"fs {root}")
+    try:
+        recover(root, disk)
+        return Stage(root, disk), users
+    except BaseException:
+        users.close()
+        raise
 
 
 def _is_new(root: Path) -> bool:

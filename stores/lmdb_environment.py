@@ -93,8 +93,14 @@ class Environment:
         """The environment of a directory: the one that is open, or a new one."""
         if not location:
             raise ConfigError("store lmdb: it needs a directory, such as 'lmdb:./data'.")
-        await trio.lowlevel.checkpoint()
-        return _shared(Path(location), options)
+        path = Path(location)
+        try:
+            if not options.read_only:
+                await trio.Path(path).mkdir(parents=True, exist_ok=True)
+            async with locked_directory(path):
+                return _shared(path, options)
+        except (OSError, lmdb.Error) as error:
+            raise _opening_error(error, path, options) from error
 
     async def release(self) -> None:
         """Give up one handle; with the last one the environment closes, after pending writes."""
@@ -199,22 +205,16 @@ def store_error(error: Exception, place: str) -> StoreError | CorruptData:
 
 
 def _open(path: Path, options: EnvironmentOptions) -> lmdb.Environment:
-    """Open, check and mark the environment, one process at a time."""
+    """Open, check and mark the environment; one process at a time may do so."""
+    _check_not_emptied(path)
+    env = _open_files(path, options)
     try:
-        if not options.read_only:
-            path.mkdir(parents=True, exist_ok=True)
-        with locked_directory(path):
-            _check_not_emptied(path)
-            env = _open_files(path, options)
-            try:
-                check_length(path, env)
-                _check_format(path, env, options)
-            except BaseException:
-                env.close()
-                raise
-            return env
-    except (OSError, lmdb.Error) as error:
-        raise _opening_error(error, path, options) from error
+        check_length(path, env)
+        _check_format(path, env, options)
+    except BaseException:
+        env.close()
+        raise
+    return env
 
 
 def _open_files(path: Path, options: EnvironmentOptions) -> lmdb.Environment:
@@ -276,7 +276,7 @@ def check_length(path: Path, env: lmdb.Environment) -> None:
 
 def _problems(path: Path) -> Sequence[str]:
     try:
-        found: Sequence[str] = lmdb.verify.verify(str(path))  # type: ignore[no-untyped-call]  # bare
+        found: Sequence[str] = lmdb.verify.verify(str(path))  # type: ignore[no-untyped-call]  # untyped
     except lmdb.verify.VerifyError as error:
         return [str(error)]
     return found

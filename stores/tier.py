@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import trio
 
@@ -103,7 +103,7 @@ class Tier:
         policy = _policy(str(spec), own)
         store = await open_store(StoreSpec(spec.scheme, spec.location, rest))
         writes, admin = (policy.pop(name) and store.writable for name in ("writes", "admin"))
-        return cls(store, writes=writes, admin=admin, **policy)  # type: ignore[arg-type]  # by name
+        return cls(store, writes=writes, admin=admin, **policy)
 
     async def get(self, key: str) -> bytes | None:
         """The value of a key; equal reads of a remote under way at once are one."""
@@ -140,7 +140,7 @@ class Tier:
         return answer
 
 
-def _policy(place: str, given: Mapping[str, object]) -> dict[str, object]:
+def _policy(place: str, given: Mapping[str, object]) -> dict[str, Any]:
     options = StoreOptions(f"tier {place}", given)
     access = _access(place, options.value("access"))
     return {

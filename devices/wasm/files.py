@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from hyperbeam_trio.errors import BadRequest
 
@@ -64,14 +65,14 @@ class FileTable:
             for number, each in sorted(self.fds.items())
         }
 
-    def file_tree(self) -> dict[str, object]:
+    def file_tree(self) -> dict[str, Any]:
         """The files in the state's form: a nested dict, a directory a dict, a file bytes."""
-        tree: dict[str, object] = {}
+        tree: dict[str, Any] = {}
         for path, content in self.files.items():
             *directories, name = path.strip("/").split("/")
             place = tree
             for directory in directories:
-                place = place.setdefault(directory, {})  # type: ignore[assignment]  # always a dict
+                place = place.setdefault(directory, {})
             place[name] = bytes(content)
         return tree
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from hyperbeam_trio.context import Context
 from hyperbeam_trio.devices.wasm.files import FileTable
@@ -67,8 +67,8 @@ def _message(tree: Mapping[str, object]) -> Message:
     )
 
 
-def _plain(message: Message) -> dict[str, dict[str, object]]:
+def _plain(message: Message) -> dict[str, Any]:
     return {
-        key: _plain(value) if isinstance(value, Message) else value  # type: ignore[misc]  # a tree
+        key: _plain(value) if isinstance(value, Message) else value
         for key, value in message.items()
     }

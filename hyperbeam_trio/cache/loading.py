@@ -168,7 +168,7 @@ def _may_hold_link(value: Value, depth: int) -> bool:
     if depth > MAX_NESTING:
         return True
     # A generator would take another frame of Python's stack for each level.
-    for item in items:  # noqa: SIM110
+    for item in items:  # noqa: SIM110  # see above
         if type(item) in _DEEP and _may_hold_link(item, depth + 1):
             return True
     return False

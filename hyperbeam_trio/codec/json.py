@@ -184,7 +184,8 @@ class _Reader:
         if isinstance(raw, float) and not math.isfinite(raw):
             raise BadRequest("A number of the JSON is too large for a float.")
         if not isinstance(raw, dict | list):
-            return raw  # type: ignore[no-any-return]  # int, float, bool and None are values
+            plain: int | float | bool | None = raw
+            return plain
         if depth > MAX_NESTING:
             raise BadRequest(f"The JSON is nested over {MAX_NESTING} deep.")
         if isinstance(raw, list):

@@ -155,8 +155,6 @@ class NodeConfig(
             return NotImplemented
         return all(self.get(name) == other.get(name) for name in OPTIONS)
 
-    __hash__ = None  # type: ignore[assignment]  # tables have no hash
-
     def __repr__(self) -> str:
         shown = (f"{n.replace('-', '_')}={_shown(OPTIONS[n], v)}" for n, v in self._values.items())
         return f"NodeConfig({', '.join(shown)})"

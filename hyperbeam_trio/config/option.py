@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from hyperbeam_trio.store import StoreSpec
@@ -271,7 +271,8 @@ def _store(raw: object) -> StoreSpec | str:
         uri = str(_text(raw)) if from_class is None else ""
         if from_class is None and not _SCHEME.match(uri):
             raise ValueError(raw)
-        return uri or raw  # type: ignore[return-value]  # what has a scheme is a StoreSpec
+        # What has a scheme is a spec already.
+        return uri or cast("StoreSpec", raw)
     # Only a node opens stores: a configuration alone should not load what they need.
     from hyperbeam_trio.store import StoreSpec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -45,7 +45,7 @@ class Rules:
         def given(key: str) -> Value:
             return source.get(prefix + key)
 
-        changes: dict[str, object] = {}
+        changes: dict[str, Any] = {}
         if given("responses") is not None:
             changes["responses"] = max(source.int(prefix + "responses"), 1)
         if given("parallel") is not None:
@@ -56,7 +56,7 @@ class Rules:
             changes["statuses"] = _statuses(given("admissible-status"))
         if given("admissible") is not None:
             changes["admissible"] = source.message(prefix + "admissible")
-        return replace(self, **changes) if changes else self  # type: ignore[arg-type]  # by name
+        return replace(self, **changes) if changes else self
 
 
 def _parallel(value: Value, prefix: str) -> int:

@@ -15,7 +15,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -207,6 +207,6 @@ def _asked(place: Path, number: int) -> socket.socket:
     return sock
 
 
-async def _stop_at_signal(signals: object, scope: trio.CancelScope) -> None:
-    async for _ in signals:  # type: ignore[attr-defined]  # Trio does not name its type
+async def _stop_at_signal(signals: AsyncIterable[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
         scope.cancel()

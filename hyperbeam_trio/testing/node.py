@@ -1,7 +1,8 @@
 """An in-process node for tests: memory store, fixed wallet, no port unless asked.
 
 In a `conftest.py`: `from hyperbeam_trio.testing.node import node, node_url  # noqa: F401`, then a
-test takes `node` and resolves on it, or `node_url` and talks HTTP to it.
+test takes `node` and resolves on it, or `node_url` and talks HTTP to it. (The `noqa` is because
+pytest finds fixtures by their names, so a linter takes the import for unused.)
 """
 
 from __future__ import annotations

@@ -103,9 +103,7 @@ async def test_who_opens_a_store_for_ever_keeps_nobody_waiting_for_ever(
     scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(directory_lock, "WAIT_SECONDS", 0.0)
-    with (
-        directory_lock.locked_directory(tmp_path),
-        pytest.raises(ConfigError, match="another process has been opening it"),
-    ):
-        await open_store(f"{scheme}:{tmp_path}")
+    async with directory_lock.locked_directory(tmp_path):
+        with pytest.raises(ConfigError, match="another process has been opening it"):
+            await open_store(f"{scheme}:{tmp_path}")
     await (await open_store(f"{scheme}:{tmp_path}")).close()
