@@ -35,6 +35,18 @@ FEW = {"join_bytes": 2 * MIB, "max_body": 2 * MIB, "http_allow_private": ["127.0
 BUILD = "/~meta@1.0/build/node"
 
 
+@asynccontextmanager
+async def two_nodes() -> AsyncIterator[tuple[Node, str, Node, str]]:
+    """A node and its URL, a peer and its URL."""
+    async with (
+        running_node(**FEW) as node,
+        served(node) as url,
+        running_node(**FEW) as peer,
+        served(peer) as door,
+    ):
+        yield node, url, peer, door
+
+
 def item(data: bytes, *tags: Tag) -> DataItem:
     return DataItem.create(data, [(b"Name", b"large"), *tags]).sign(WALLET)
 
@@ -75,12 +87,7 @@ async def signed_message(node: Node, link: Link) -> Message:
 )
 async def test_a_large_item_arrives_as_it_was_signed(tags: list[Tag]) -> None:
     large = item(LARGE, *tags)
-    async with (
-        running_node(**FEW) as node,
-        served(node) as url,
-        running_node(**FEW) as peer,
-        served(peer) as door,
-    ):
+    async with two_nodes() as (node, url, peer, door):
         message = await uploaded(large, node, url)
         with pytest.raises(TooLarge):
             await node.cache.load_all(message)
@@ -95,12 +102,7 @@ async def test_a_large_item_arrives_as_it_was_signed(tags: list[Tag]) -> None:
 
 async def test_what_is_relayed_as_it_comes_is_still_said_by_its_signer() -> None:
     large = item(LARGE)
-    async with (
-        running_node(**FEW) as node,
-        served(node) as url,
-        running_node(**FEW) as peer,
-        served(peer) as door,
-    ):
+    async with two_nodes() as (_node, url, peer, door):
         query = f"relay-path={door.rstrip('/')}{BUILD}&relay-method=POST"
         answer = await trio.to_thread.run_sync(
             lambda: httpx.post(
@@ -169,12 +171,7 @@ async def _at_rest(peer: Node) -> None:
 
 async def test_damage_in_the_middle_ends_the_request() -> None:
     large = item(LARGE)
-    async with (
-        running_node(**FEW) as node,
-        served(node) as url,
-        running_node(**FEW) as peer,
-        served(peer) as door,
-    ):
+    async with two_nodes() as (node, url, peer, door):
         message = await uploaded(large, node, url)
         await node.store.put({f"data/{hash_id(LARGE[2 * MIB :][:MIB])}": LARGE[:MIB]})
         before = await peer.store.list()

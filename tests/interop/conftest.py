@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 
 import pytest
 
+from hyperbeam_trio.crypto.wallet import Wallet
+from hyperbeam_trio.testing.node import running_node, served
 from tests.interop.seaweed import Seaweed, find_weed, running_seaweed
 
 
@@ -27,3 +29,10 @@ def unused_endpoint() -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.fixture
+async def url(node_wallet: Wallet) -> AsyncIterator[str]:
+    """Where a node with the module's `node_wallet` is served, without a slash at the end."""
+    async with running_node(wallet=node_wallet) as node, served(node) as address:
+        yield address.rstrip("/")

@@ -18,7 +18,6 @@ from hyperbeam_trio.commitments import failing_commitments
 from hyperbeam_trio.crypto.key_file import generate_wallet, save_wallet, wallet_from_jwk
 from hyperbeam_trio.errors import BadRequest
 from hyperbeam_trio.message import Message
-from hyperbeam_trio.testing.node import running_node, served
 from tests import vectors
 
 HERE = Path(__file__).parent
@@ -56,12 +55,6 @@ def wallet(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def node_wallet():
     return generate_wallet("ed25519")
-
-
-@pytest.fixture
-async def url(node_wallet):
-    async with running_node(wallet=node_wallet) as node, served(node) as address:
-        yield address.rstrip("/")
 
 
 @pytest.fixture

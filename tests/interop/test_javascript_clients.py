@@ -11,7 +11,6 @@ import pytest
 import trio
 
 from hyperbeam_trio.crypto.key_file import generate_wallet, save_wallet, wallet_from_jwk
-from hyperbeam_trio.testing.node import running_node, served
 from tests import vectors
 
 HERE = Path(__file__).parent
@@ -37,12 +36,6 @@ def client_wallet(tmp_path_factory):
 @pytest.fixture(scope="module")
 def node_wallet():
     return generate_wallet("rsa")
-
-
-@pytest.fixture
-async def url(node_wallet):
-    async with running_node(wallet=node_wallet) as node, served(node) as address:
-        yield address.rstrip("/")
 
 
 async def _run(script: str, url: str, wallet: Path, fields: dict, *more: str) -> dict:
