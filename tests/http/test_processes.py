@@ -163,7 +163,9 @@ async def test_workers_find_each_other_and_leave_nothing_behind(tmp_path: Path) 
     told = sorted(os.listdir(tmp_path))
     assert told
     assert set(told) <= {"told-0", "told-1"}
-    assert await trio.Path(tmp_path / told[0]).read_text() == "2 0o700 0 1\n"
+    said = {await trio.Path(tmp_path / name).read_text() for name in told}
+    # Who is done first ends the whole, perhaps before the other has said anything.
+    assert said - {""} == {"2 0o700 0 1\n"}
 
 
 async def test_workers_that_can_not_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
